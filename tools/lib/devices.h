@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * PCI functions assigned to processes, and the box of each, from procfs and
+ * sysfs alone: nothing is ever written to a device.
+ */
+#ifndef DEVICES_H
+#define DEVICES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum dev_no_snoop {
+	DEV_NO_SNOOP_UNKNOWN,
+	DEV_NO_SNOOP_ENABLED,	/* Device Control bit 11 reads 1 */
+	DEV_NO_SNOOP_DISABLED,	/* reads 0; whether hardwired is not known */
+	DEV_NO_SNOOP_HARDWIRED0,	/* proven to be hardwired to 0 */
+};
+
+/* Bits of wb_device.box_candidates: 1 << box. */
+#define DEV_BOX(n)	(1u << (n))
+
+struct wb_device {
+	char bdf[16];		/* "0000:01:00.0" */
+	char *name;		/* vendor and device from pci.ids */
+	int group;		/* IOMMU group, -1: none */
+	int snoop_control;	/* IOMMU in front can block no-snoop: 1 yes, 0 no, -1 unknown */
+	enum dev_no_snoop no_snoop;
+	int box;		/* 1-4, 0: not certain */
+	unsigned int box_candidates;	/* DEV_BOX() bits; the one bit of box when certain */
+	char *box_reason;	/* why not certain, or what decides */
+	bool certain;		/* exactly one box is possible */
+};
+
+/*
+ * The box rule without a write probe: blocked + enabled 1; blocked + disabled
+ * 1 or 2; not blocked + enabled 3; not blocked + disabled 3 or 4; what is
+ * unknown on either side leaves both of its values possible.  Fills box,
+ * box_candidates, box_reason and certain from snoop_control and no_snoop;
+ * why_unknown explains DEV_NO_SNOOP_UNKNOWN (VF, no PCIe capability,
+ * root-complex integrated endpoint, not readable).  0 or -ENOMEM.
+ */
+int device_box(struct wb_device *d, const char *why_unknown);
+
+/*
+ * Device Control's Enable No Snoop from a config space image of len bytes
+ * (64 are visible without root, 256 or 4096 otherwise).  *why gets a static
+ * sentence when the answer is unknown.  Walks a corrupt capability list
+ * without looping or reading past len.
+ */
+enum dev_no_snoop device_no_snoop(const uint8_t *cfg, size_t len, bool is_vf, const char **why);
+
+struct dev_scan;
+
+/*
+ * roots: NULL for the running system, else prefix of a test's tree holding
+ * proc/, sys/ and dev/.
+ */
+struct dev_scan *dev_scan_new(const char *root);
+void dev_scan_free(struct dev_scan *s);
+
+/*
+ * Functions that pid holds open through VFIO (device cdev, device fd of a
+ * group, or group), sorted by BDF, each once.  *devs is malloc()ed, free with devices_free().
+ * Facts of a function are cached in the scan and re-read at most once per
+ * second.  0 with *n == 0 when there are none or the process is gone; a
+ * runtime-suspended function's config space is not read (that would wake it).
+ */
+int dev_scan_pid(struct dev_scan *s, pid_t pid, struct wb_device **devs, size_t *n);
+
+/* Facts of one function. 0, -ENODEV. */
+int dev_scan_bdf(struct dev_scan *s, const char *bdf, struct wb_device *d);
+
+/* Deep copy; 0 or -ENOMEM. */
+int device_copy(struct wb_device *to, const struct wb_device *from);
+void devices_free(struct wb_device *devs, size_t n);
+
+#endif /* DEVICES_H */
