@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What a frame consists of, once, for every way of showing it. */
+#ifndef FIELDS_H
+#define FIELDS_H
+
+#include "../lib/out.h"
+#include "model.h"
+#include "source.h"
+
+/* The row behind frame_fields. */
+struct frame_row {
+	const struct frame *frame;
+	const struct source *src;
+};
+
+/* The row behind vm_fields: what is known of the source decides which values are null. */
+struct vm_row {
+	const struct frame *frame;
+	const struct frame_vm *vm;
+};
+
+struct vcpu_row {
+	const struct frame *frame;
+	const struct frame_vm *vm;
+	const struct frame_vcpu *vcpu;
+};
+
+struct victim_row {
+	const struct frame *frame;
+	const struct frame_victim *victim;
+};
+
+struct device_row {
+	const struct frame_vm *vm;
+	const struct wb_device *dev;
+};
+
+extern const struct out_field frame_fields[];	/* schema, source, ... lost.*, sum.* */
+extern const struct out_field vm_fields[];	/* id, pid, ... total.*, delta.*, derived rates */
+extern const struct out_field vcpu_fields[];
+extern const struct out_field victim_fields[];
+extern const struct out_field device_fields[];
+
+/* Sort key: a vm_fields path; descending for numbers, ascending for strings, null last. */
+void frame_sort(struct frame_vm *vms, size_t n, const struct frame *f,
+		const struct out_field *by, bool reverse);
+
+#endif /* FIELDS_H */
