@@ -37,11 +37,12 @@ enum out_unit {
 	OUT_NS,		/* nanoseconds; tables scale to ns, us, ms, s */
 	OUT_PER_S,	/* events per second */
 	OUT_PERCENT,	/* of one CPU, already multiplied by 100 */
+	OUT_COUNT,	/* tables scale to k, M, G; OUT_PLAIN integers are never scaled */
 };
 
 #define OUT_IN_TABLE	(1u << 0)	/* a default column of the table */
 #define OUT_LEFT	(1u << 1)	/* left aligned, may be cut at the column's end */
-#define OUT_DERIVED	(1u << 2)	/* can be computed from others: in JSON only when asked for */
+#define OUT_DERIVED	(1u << 2)	/* can be computed from others: in JSON and CSV only when asked for */
 
 struct out_field {
 	const char *path;	/* JSON path within the row, "delta.exits" */
@@ -58,11 +59,15 @@ const struct out_field *out_field_find(const struct out_field *list, const char 
 
 /*
  * The fields of a comma-separated list, in its order ("" and unknown names:
- * -EINVAL after a sentence on stderr that says what is known), or with
+ * -EINVAL after a sentence on stderr that says where to look), or with
  * spec == NULL the default columns.  *sel is a malloc()ed array of *n pointers.
+ * 0, -EINVAL, -ENOMEM.
  */
 int out_select(const struct out_field *list, const char *spec,
 	       const struct out_field ***sel, size_t *n);
+
+/* Every field that is not derived, as out_select() returns it: what JSON and CSV hold. */
+int out_select_all(const struct out_field *list, const struct out_field ***sel, size_t *n);
 
 /* Prints path, unit and help of every field, one per line. */
 void out_list_fields(FILE *f, const struct out_field *list);
@@ -80,12 +85,15 @@ char *out_count(double v, char *buf, size_t size);
 void out_table_header(FILE *f, const struct out_field *const *sel, size_t n);
 void out_table_row(FILE *f, const struct out_field *const *sel, size_t n, const void *row);
 
+/* Columns of the terminal that a UTF-8 string takes. */
+int out_width(const char *s);
+
 /* RFC 4180 quoting. Several groups of fields make one line: sep is 0 for the first cell only. */
 void out_csv_header(FILE *f, const struct out_field *const *sel, size_t n, bool first);
 void out_csv_row(FILE *f, const struct out_field *const *sel, size_t n, const void *row,
 		 bool first);
 
-/* The row as a JSON object, dots making nested objects; NULL: no memory. */
+/* The row as a JSON object, dots making nested objects; NULL: no memory, or a string is not UTF-8. */
 json_t *out_json_row(const struct out_field *const *sel, size_t n, const void *row);
 
 #endif /* OUT_H */

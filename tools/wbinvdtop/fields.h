@@ -7,16 +7,20 @@
 #include "model.h"
 #include "source.h"
 
-/* The row behind frame_fields. */
+/* The row behind frame_fields; filled by frame_row_init(). */
 struct frame_row {
 	const struct frame *frame;
 	const struct source *src;
+	char time[40];		/* RFC 3339, UTC */
 };
+
+void frame_row_init(struct frame_row *row, const struct frame *f, const struct source *src);
 
 /* The row behind vm_fields: what is known of the source decides which values are null. */
 struct vm_row {
 	const struct frame *frame;
 	const struct frame_vm *vm;
+	const char *label;	/* shown instead of the name; NULL: the name */
 };
 
 struct vcpu_row {
@@ -41,7 +45,12 @@ extern const struct out_field vcpu_fields[];
 extern const struct out_field victim_fields[];
 extern const struct out_field device_fields[];
 
-/* Sort key: a vm_fields path; descending for numbers, ascending for strings, null last. */
+/*
+ * Sort key: a field of vm_fields; descending for numbers and truth,
+ * ascending for strings, null last in either direction, equal ones by id.
+ * NULL: the most expensive of the interval first (emulation and stall, then
+ * exits).  Without memory the order stays as it is.
+ */
 void frame_sort(struct frame_vm *vms, size_t n, const struct frame *f,
 		const struct out_field *by, bool reverse);
 

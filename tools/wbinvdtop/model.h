@@ -12,7 +12,7 @@
 /* Quantiles are upper bucket bounds in ns, limited to the maximum; 0: there were none. */
 struct wb_stat {
 	struct wb_counters c;
-	uint64_t timed;		/* exits in the histogram */
+	uint64_t timed;		/* exits less the untimed ones */
 	uint64_t mean_ns;	/* emulation_ns / timed, 0: there were none */
 	uint64_t p50_ns;
 	uint64_t p99_ns;
@@ -41,14 +41,17 @@ struct frame_victim {
 struct frame {
 	const struct wb_snapshot *cur;
 	uint64_t interval_ns;	/* measured, between the two readings */
+	uint64_t lost_total;	/* since the baseline */
 	uint64_t lost_delta;
 	struct wb_stat sum_total;	/* all VMs, ended ones too, and shared stalls */
 	struct wb_stat sum_delta;
-	unsigned int nr_noncoherent;	/* living VMs that are non-coherent */
-	size_t nr_vms;
-	struct frame_vm *vms;	/* in the order asked for */
+	unsigned int nr_noncoherent;	/* living VMs that are non-coherent, filter or not */
+	unsigned int nr_living;		/* living VMs, filter or not */
+	bool rebased;			/* totals count from model_rebase() */
+	size_t nr_vms;			/* those that pass the filter */
+	struct frame_vm *vms;	/* by key; frame_sort() puts them in the order asked for */
 	size_t nr_victims;
-	struct frame_victim *victims;	/* most stalled first */
+	struct frame_victim *victims;	/* of the interval, most stalled first */
 };
 
 struct model;
@@ -59,16 +62,31 @@ void model_free(struct model *m);
 /*
  * Takes ownership of cur (also on error) and returns in *f a frame that is
  * valid until the next call; the first call gives a frame whose interval is 0
- * and whose deltas are 0.  After model_rebase() totals count from there.
- * 0 or -ENOMEM.
+ * and whose deltas are 0.  0 or -ENOMEM.
  */
 int model_update(struct model *m, struct wb_snapshot *cur, const struct frame **f);
 
-/* vCPUs of one VM of the frame; *v is owned by the model, valid until the next call. */
-int model_vcpus(struct model *m, const struct frame_vm *vm, struct frame_vcpu **v, size_t *n);
+/*
+ * The present reading again, after a change of filter or baseline; frames
+ * returned before are invalid.  0, -ENOMEM, -ENODATA before the first update.
+ */
+int model_frame(struct model *m, const struct frame **f);
 
-/* Makes the current reading the zero of all totals (the 'r' key). */
-void model_rebase(struct model *m);
+/*
+ * The present reading with no filter and no baseline, for recordings; lives
+ * beside the other frame.  0, -ENOMEM, -ENODATA before the first update.
+ */
+int model_raw_frame(struct model *m, const struct frame **f);
+
+/*
+ * vCPUs of one VM of a frame; *v is owned by the model, valid until the next
+ * call.  0 or -ENOMEM.
+ */
+int model_vcpus(struct model *m, const struct frame *f, const struct frame_vm *vm,
+		struct frame_vcpu **v, size_t *n);
+
+/* Makes the current reading the zero of all totals (the 'r' key).  0 or -ENOMEM. */
+int model_rebase(struct model *m);
 
 /* Which VMs and tasks a frame keeps; an empty filter keeps all. */
 struct model_filter {
@@ -78,12 +96,20 @@ struct model_filter {
 	size_t nr_names;
 	const char *text;	/* and, typed on the screen: name, id or device contains it; NULL: off */
 };
-void model_set_filter(struct model *m, const struct model_filter *f);
 
-/* Upper bound in ns of a histogram slot (inclusive). */
+/*
+ * Copies *f (NULL: keep all); VMs and victims of later frames are those that
+ * pass.  A victim passes as itself or by its culprit.  0 or -ENOMEM.
+ */
+int model_set_filter(struct model *m, const struct model_filter *f);
+
+/* Upper bound in ns of a histogram slot (inclusive); UINT64_MAX for the last one. */
 uint64_t hist_bound(unsigned int slot);
 
-/* The q-quantile (0 < q <= 1) of n counts; 0 when all are 0. */
-uint64_t hist_quantile(const uint64_t hist[WB_HIST_SLOTS], double q);
+/*
+ * The percent-quantile (1 to 100) of a histogram as an upper bucket bound, at
+ * most max (0: not known); 0 when all counts are 0.
+ */
+uint64_t hist_quantile(const uint64_t hist[WB_HIST_SLOTS], unsigned int percent, uint64_t max);
 
 #endif /* MODEL_H */

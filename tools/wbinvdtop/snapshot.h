@@ -51,13 +51,18 @@ struct wb_vcpu {
 struct wb_device;
 
 struct wb_vm {
-	uint64_t key;		/* unique in one run of a source, never reused */
+	/*
+	 * Unique in one run of a source and never reused: a serial number, not
+	 * an address, for recordings hold it.
+	 */
+	uint64_t key;
 	char *id;		/* "PID-FD", NULL where unknown */
 	pid_t pid;
 	uint64_t start;		/* of the process: clock ticks since boot, as in /proc/PID/stat; 0: unknown */
 	char *name;		/* valid UTF-8, never NULL */
 	bool ended;		/* set in exactly one snapshot, then the VM is left out */
 	enum wb_tri noncoherent;	/* of an ended VM the last known */
+	bool vcpus_unknown;	/* vcpus has one element that stands for all of them */
 	size_t nr_vcpus;	/* only those that executed WBINVD */
 	struct wb_vcpu *vcpus;	/* sorted by id */
 	size_t nr_devices;
@@ -88,11 +93,15 @@ struct wb_snapshot {
 	int64_t wall_ns;	/* CLOCK_REALTIME, ns since the epoch */
 	unsigned int known;	/* enum wb_known */
 	uint64_t lost;		/* exits that no program saw, or that found no room in the map */
-	struct wb_counters ended;	/* of VMs that have ended and been reported */
+	/*
+	 * Of VMs that have ended and been reported, and the stalls of shared
+	 * culprit of victims that are no longer listed.
+	 */
+	struct wb_counters ended;
 	size_t nr_vms;
 	struct wb_vm *vms;	/* sorted by key */
 	size_t nr_victims;
-	struct wb_victim *victims;
+	struct wb_victim *victims;	/* sorted, each kind, process and culprit once */
 };
 
 /* An empty snapshot, to be filled and handed to snapshot_free(); NULL: no memory. */
@@ -110,8 +119,14 @@ struct wb_vm *snapshot_add_vm(struct wb_snapshot *s);
 struct wb_vcpu *snapshot_add_vcpu(struct wb_vm *vm);
 struct wb_victim *snapshot_add_victim(struct wb_snapshot *s);
 
-/* Sorts VMs by key, each VM's vCPUs by id. */
+/*
+ * Sorts VMs by key, each VM's vCPUs by id, and victims by who and by whom;
+ * victims alike in that are added up.  Gives unused memory back.
+ */
 void snapshot_sort(struct wb_snapshot *s);
+
+/* The VM of that key in a sorted snapshot, or NULL. */
+const struct wb_vm *snapshot_find_vm(const struct wb_snapshot *s, uint64_t key);
 
 /* Sum over a VM's vCPUs. */
 struct wb_counters vm_total(const struct wb_vm *vm);
