@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# What every script here shares: messages, the cache, temporary files that never outlive a script.
+
+PROJECT=dma-coherency
+# shellcheck disable=SC2034 # for the scripts that read this file
+REPO=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+# shellcheck disable=SC2034
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/$PROJECT
+PROG=${0##*/}
+
+# The exit statuses of every tool of this project (scripts/vm has its own, see there).
+# shellcheck disable=SC2034
+readonly EX_RUNTIME=1 EX_USAGE=2 EX_PERM=3 EX_KERNEL=4
+
+say() {
+	printf '%s: %s\n' "$PROG" "$*" >&2
+}
+
+# die STATUS SENTENCE
+die() {
+	local status=$1
+
+	shift
+	say "$*"
+	exit "$status"
+}
+
+usage_error() {
+	die "$EX_USAGE" "$* (see $PROG --help)"
+}
+
+# The comment at the head of a script is its help text: from the line that starts with the
+# program's name to the first line that is not a comment.
+show_help() {
+	sed -n '/^# Usage:/,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"
+}
+
+# is_uint TEXT [MIN [MAX]]: a decimal number as written by people, without sign, blank or leading 0
+is_uint() {
+	[[ $1 =~ ^(0|[1-9][0-9]{0,8})$ ]] || return 1
+	(($1 >= ${2:-0} && $1 <= ${3:-999999999}))
+}
+
+# need COMMAND PACKAGE [WHY]: one sentence instead of "command not found" in the middle of the work
+need() {
+	command -v -- "$1" >/dev/null 2>&1 ||
+		die "$EX_RUNTIME" "$1 is missing${3:+ ($3)}: apt-get install $2, or run scripts/deps"
+}
+
+# Administrators' tools are not in everybody's PATH.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+have_root() {
+	[[ $(id -u) == 0 ]]
+}
+
+# scratch DIR: removes DIR at the end of the script, whatever ends it
+SCRATCH=()
+CHILD=
+scratch() {
+	SCRATCH+=("$1")
+	trap 'rm -rf -- "${SCRATCH[@]}"' EXIT
+	trap 'interrupted HUP 129' HUP
+	trap 'interrupted INT 130' INT
+	trap 'interrupted TERM 143' TERM
+}
+
+interrupted() {
+	trap '' HUP INT TERM
+	[[ ! $CHILD ]] || kill -s "$1" "$CHILD" 2>/dev/null || true
+	wait
+	exit "$2"
+}
+
+# run COMMAND...: as COMMAND alone, but a signal to the script ends COMMAND at once. bash would
+# run the trap only after a foreground command has ended by itself.
+run() {
+	local status=0
+
+	"$@" &
+	CHILD=$!
+	wait "$CHILD" || status=$?
+	CHILD=
+	return "$status"
+}
+
+# hash_of: the first 16 hex digits of the SHA-256 of standard input, enough for a cache key
+hash_of() {
+	sha256sum | cut -c1-16
+}
