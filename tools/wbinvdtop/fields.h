@@ -7,6 +7,9 @@
 #include "model.h"
 #include "source.h"
 
+/* Name and version of the JSON frames, in each of them. */
+#define WB_SCHEMA "wbinvdtop/1"
+
 /* The row behind frame_fields; filled by frame_row_init(). */
 struct frame_row {
 	const struct frame *frame;

@@ -121,9 +121,12 @@ struct wb_victim *snapshot_add_victim(struct wb_snapshot *s);
 
 /*
  * Sorts VMs by key, each VM's vCPUs by id, and victims by who and by whom;
- * victims alike in that are added up.  Gives unused memory back.
+ * victims alike in that are added up.  Nothing may be added afterwards.
  */
 void snapshot_sort(struct wb_snapshot *s);
+
+/* By kind, process and culprit; 0: the same entry.  For qsort(). */
+int victim_cmp(const void *a, const void *b);
 
 /* The VM of that key in a sorted snapshot, or NULL. */
 const struct wb_vm *snapshot_find_vm(const struct wb_snapshot *s, uint64_t key);
@@ -133,7 +136,7 @@ struct wb_counters vm_total(const struct wb_vm *vm);
 
 void counters_add(struct wb_counters *to, const struct wb_counters *c);
 
-/* to -= c, member by member; members of c must not exceed those of to. */
+/* to -= c, member by member, not below 0. */
 void counters_sub(struct wb_counters *to, const struct wb_counters *c);
 
 #endif /* SNAPSHOT_H */
