@@ -34,7 +34,8 @@ endif
 
 VERSION := 0.1
 CFLAGS	?= -O2 -g
-WARN	:= -Wall -Wextra -Werror -Wmissing-prototypes -Wshadow
+WARN	:= -Wall -Wextra -Werror -Wmissing-prototypes -Wshadow \
+	   -Wno-missing-field-initializers
 ALLCFLAGS = -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) $(CFLAGS) $(SANFLAGS) \
 	    -Itools/lib -I$(OUT) -MMD -MP
 LDLIBS	:= -lbpf -lelf -lz -ljansson -lpci -lpthread -lm
@@ -77,7 +78,8 @@ fuzzers: $(FUZZERS)
 BPFHDR := $(wildcard bpf/*.h)
 $(OUT)/%.bpf.o: bpf/%.bpf.c $(BPFHDR) | $(OUT)/.deps
 	$(say) BPF $@
-	$(Q)$(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Wextra -Werror \
+	$(Q)$(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Wextra -Werror -Wno-unused-parameter \
+		-idirafter /usr/include/$(shell $(CC) -print-multiarch) \
 		-c $< -o $@
 
 $(OUT)/%.skel.h: $(OUT)/%.bpf.o

@@ -7,9 +7,7 @@
 #ifndef WBINVD_ABI_H
 #define WBINVD_ABI_H
 
-#ifndef __VMLINUX_TYPES__
 #include <linux/types.h>
-#endif
 
 /*
  * Duration histogram: 4 linear sub-buckets per octave, so a bucket is at most
@@ -23,24 +21,41 @@
 #define WB_COMM_LEN		16
 #define WB_ID_LEN		24	/* "PID-FD" as in debugfs kvm/, NUL terminated */
 
-/* No vCPU could be named: several flushers at once, or nobody of ours. */
-#define WB_CULPRIT_SHARED	1ULL
-#define WB_CULPRIT_OTHER	2ULL
+/* Culprits of a stall that are no VM; generations of VMs start above. */
+#define WB_CULPRIT_SHARED	1ULL	/* several flushers at once */
+#define WB_CULPRIT_OTHER	2ULL	/* no flush of ours was under way */
+#define WB_GEN_FIRST		16ULL
+
+/*
+ * A maximum and the epoch in which it was reached, in one word so that it can
+ * be compared and swapped: user space starts an epoch with each reading and
+ * two words, by parity of the epoch, keep the maximum of the interval before.
+ * Durations from 2^36 ns (68 s) on are stored as 2^36 - 1.
+ */
+#define WB_MAX_NS_BITS		36
+#define WB_MAX_NS_MASK		((1ULL << WB_MAX_NS_BITS) - 1)
 
 /*
  * One vCPU, keyed by the address of its struct kvm_vcpu.  Written by the
- * thread that runs the vCPU and by the flush callback in its context; only
- * the two stall counters are also written from other CPUs, atomically.
- * Counters never go down.
+ * thread that runs the vCPU, the flush callback in its context included; only
+ * the stall counters are also written from other CPUs, atomically.  Counters
+ * never go down.
+ *
+ * begins and ends_alone make losses exact: an exit is counted when either end
+ * was seen, so with M runs of the begin program that the kernel skipped, M -
+ * sum(ends_alone) exits were seen by neither.
  */
 struct wb_vcpu_val {
-	__u64 kvm;		/* struct kvm, the VM's key */
+	__u64 gen;		/* of the VM; 0: the entry is being filled */
+	__u64 serial;		/* of this entry, never reused */
+	__u64 vcpu;		/* struct kvm_vcpu, the key */
+	__u64 kvm;		/* struct kvm, to notice a reused address */
 	__u64 begin_ns;		/* start of the open exit, CLOCK_MONOTONIC */
 	__u64 begin_seq;	/* vcpu->stat.exits of the open exit */
 	__u64 flush_seq;	/* vcpu->stat.exits when the callback last ran here */
 	__u64 begins;		/* runs of the begin program */
 	__u64 ends_alone;	/* exits that only the end program saw */
-	__u64 exits;
+	__u64 exits;		/* ended ones */
 	__u64 flushes;
 	__u64 skips;
 	__u64 untimed;		/* exits of which one end was not seen */
@@ -48,40 +63,75 @@ struct wb_vcpu_val {
 	__u64 cpus_flushed;	/* the flushing CPU included */
 	__u64 stall_ns;		/* callbacks on other, busy CPUs */
 	__u64 stall_idle_ns;	/* callbacks on other, idle CPUs */
-	__u64 max_ns[2];	/* longest exit, by parity of the epoch ... */
-	__u32 max_epoch[2];	/* ... in which it was written */
-	__u32 tgid;
+	__u64 max_ns;		/* longest exit so far */
+	__u64 max[2];		/* longest exit of an interval, see WB_MAX_NS_BITS */
 	__u32 vcpu_id;
+	__u32 pending_cpus;	/* CPUs of the open exit's flush */
+	__u32 published;	/* words of mask[] that stand in the targets array */
 	__u8 open;		/* between begin and end */
 	__u8 noncoherent;	/* as read at the last exit */
-	__u8 outcome;		/* enum wb_outcome of the open exit */
-	__u8 published;		/* mask[] stands in the targets array */
-	__u32 pending_cpus;	/* CPUs of the open exit's flush */
-	char comm[WB_COMM_LEN];	/* of the thread group leader */
-	char id[WB_ID_LEN];	/* "" where debugfs does not name the VM */
-	__u64 start_ns;		/* start of the process, CLOCK_BOOTTIME */
+	__u8 pad[2];
 	__u32 hist[WB_HIST_SLOTS];	/* wraps; differences are modulo 2^32 */
-	/* The CPUs that the open flush was announced to, one bit each. */
+	/*
+	 * The CPUs that the open flush was announced to, one bit each; the map's
+	 * value is as much longer as this machine has CPUs.
+	 */
 	__u64 mask[];
 };
 
-/*
- * Who was stalled by whom.  For a vCPU thread or a task: its thread group.
- */
+/* One VM, keyed by its generation: addresses are reused, generations are not. */
+struct wb_vm_val {
+	__u64 kvm;
+	__u64 start_ns;		/* start of the process, CLOCK_BOOTTIME of the initial namespace */
+	__u32 tgid;		/* in the initial pid namespace */
+	__u32 noncoherent;	/* as last read */
+	__u32 dead;		/* KVM has destroyed it */
+	__u32 pad;
+	char comm[WB_COMM_LEN];	/* of the thread group leader */
+	char id[WB_ID_LEN];	/* "" where debugfs does not name the VM */
+};
+
+/* Who was stalled by whom.  A task is its thread group, 0 is idle. */
 struct wb_victim_key {
-	__u64 culprit;		/* struct kvm, or WB_CULPRIT_* */
-	__u32 tgid;		/* 0: idle */
-	__u32 is_vm;		/* the stalled task was running a vCPU */
+	__u64 culprit;		/* generation, or WB_CULPRIT_* */
+	__u64 vm;		/* generation of the stalled vCPU's VM, 0: not a vCPU */
+	__u32 tgid;
+	__u32 start;		/* low 32 bits of the process's start_ns, against reused pids */
 };
 
 struct wb_victim_val {
 	__u64 count;
 	__u64 stall_ns;
-	__u64 max_ns[2];	/* as in wb_vcpu_val */
-	__u32 max_epoch[2];
-	__u64 kvm;		/* of the stalled vCPU, else 0 */
-	__u64 start_ns;		/* start of the process, CLOCK_BOOTTIME */
-	char comm[WB_COMM_LEN];	/* of the thread group leader */
+	__u64 max_ns;
+	__u64 max[2];
+	__u64 start_ns;
+	char comm[WB_COMM_LEN];
+};
+
+/* Global counters of what could not be accounted. */
+struct wb_losses {
+	__u64 full_begins;	/* begin program found no room for its vCPU */
+	__u64 full_victims;	/* callbacks that found no room */
+	__u64 full_retired;	/* exits of destroyed vCPUs that found no room */
+	__u64 outliers;		/* found no room in the ring */
+};
+
+/* One flush longer than the threshold. */
+struct wb_outlier {
+	__u64 time_ns;		/* CLOCK_MONOTONIC, end of the exit */
+	__u64 gen;
+	__u64 ns;
+	__u32 vcpu_id;
+	__u32 cpus;
+};
+
+/* What the task_file iterator writes: a VM, or a vCPU of it, that tgid holds open. */
+struct wb_vm_rec {
+	__u64 gen;
+	__u32 tgid;
+	__u32 fd;
+	__u32 noncoherent;	/* count of reasons, as KVM has it */
+	__u32 pad;
 };
 
 #ifdef __BPF__

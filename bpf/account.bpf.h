@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Accounting of exits: VMs, vCPU entries, begin and end.
+ *
+ * Either end of an exit may go unseen: fentry programs can be preempted, and
+ * the kernel then skips them for every other task on that CPU.  What belongs
+ * together is told by vcpu->stat.exits, which KVM advances once per exit.
+ */
+#ifndef ACCOUNT_BPF_H
+#define ACCOUNT_BPF_H
+
+#include "announce.bpf.h"
+
+/* No exit has this number. */
+#define NO_SEQ	(~0ULL)
+
+static __noinline __u64 new_vm(__u64 kvm, struct task_struct *task)
+{
+	struct wb_vm_val vm = { .kvm = kvm };
+	struct task_struct *leader = task->group_leader;
+	__u64 gen = __sync_fetch_and_add(&next_gen, 1);
+	__u64 *other, dentry = 0, name = 0;
+
+	vm.tgid = task->tgid;
+	vm.start_ns = leader->start_boottime;
+	bpf_probe_read_kernel_str(vm.comm, sizeof(vm.comm), leader->comm);
+	vm.noncoherent = kvm_noncoherent(kvm);
+	/* An error pointer where debugfs is off: the read fails, the id stays "". */
+	read_field(dentry, struct kvm, kvm, debugfs_dentry);
+	if (dentry && !read_field(name, struct dentry, dentry, d_name.name))
+		bpf_probe_read_kernel_str(vm.id, sizeof(vm.id), (void *)name);
+
+	if (bpf_map_update_elem(&vms, &gen, &vm, BPF_NOEXIST))
+		return 0;
+	if (!bpf_map_update_elem(&live, &kvm, &gen, BPF_NOEXIST))
+		return gen;
+	bpf_map_delete_elem(&vms, &gen);
+	/* Another vCPU of the VM was faster. */
+	other = bpf_map_lookup_elem(&live, &kvm);
+	return other ? *other : 0;
+}
+
+static __always_inline __u64 vm_gen(__u64 kvm, struct task_struct *task)
+{
+	__u64 *gen = bpf_map_lookup_elem(&live, &kvm);
+
+	return gen ? *gen : new_vm(kvm, task);
+}
+
+/* Ends an exit whose end was not seen, as far as is known. */
+static __always_inline void settle(struct wb_vcpu_val *e)
+{
+	if (e->published)
+		withdraw(e);
+	e->exits++;
+	e->untimed++;
+	if (have_callback ? e->flush_seq == e->begin_seq : e->noncoherent) {
+		e->flushes++;
+		e->cpus_flushed += e->pending_cpus;
+	} else {
+		e->skips++;
+	}
+	e->flush_seq = NO_SEQ;
+	e->open = 0;
+	if (count_open)
+		__sync_fetch_and_add(&nr_open, -1);
+}
+
+/* Keeps a destroyed vCPU's figures for user space and frees its address. */
+static __noinline int retire(__u64 vcpu)
+{
+	struct wb_vcpu_val *e = bpf_map_lookup_elem(&vcpus, &vcpu);
+	__u64 serial;
+
+	if (!e)
+		return 0;
+	if (e->open)
+		settle(e);
+	serial = e->serial;
+	if (bpf_map_update_elem(&retired, &serial, e, BPF_ANY))
+		__sync_fetch_and_add(&losses.full_retired, e->begins + e->ends_alone);
+	bpf_map_delete_elem(&vcpus, &vcpu);
+	return 0;
+}
+
+static __noinline struct wb_vcpu_val *new_vcpu(__u64 vcpu, __u64 kvm)
+{
+	struct wb_vcpu_val *e;
+	__u32 zero = 0;
+	__u64 gen;
+
+	e = bpf_map_lookup_elem(&blank, &zero);
+	if (!e)
+		return NULL;
+	gen = vm_gen(kvm, bpf_get_current_task_btf());
+	if (!gen)
+		return NULL;
+	if (bpf_map_update_elem(&vcpus, &vcpu, e, BPF_NOEXIST))
+		return NULL;
+	e = bpf_map_lookup_elem(&vcpus, &vcpu);
+	if (!e)
+		return NULL;
+	read_field(e->vcpu_id, struct kvm_vcpu, vcpu, vcpu_id);
+	e->vcpu = vcpu;
+	e->kvm = kvm;
+	e->flush_seq = NO_SEQ;
+	e->serial = __sync_fetch_and_add(&next_serial, 1);
+	e->gen = gen;
+	return e;
+}
+
+/*
+ * The entry of a vCPU, made where there is none.  An entry whose address now
+ * belongs to another vCPU is retired first: where KVM's destruction of vCPUs
+ * cannot be probed, this is how a reused address is noticed.
+ */
+static __always_inline struct wb_vcpu_val *get_vcpu(__u64 vcpu, __u64 kvm, __u64 seq)
+{
+	struct wb_vcpu_val *e = bpf_map_lookup_elem(&vcpus, &vcpu);
+
+	if (e && e->kvm == kvm && e->begin_seq <= seq)
+		return e;
+	if (e)
+		retire(vcpu);
+	return new_vcpu(vcpu, kvm);
+}
+
+static __always_inline void report_outlier(const struct wb_vcpu_val *e, __u64 now, __u64 ns)
+{
+	struct wb_outlier *o = bpf_ringbuf_reserve(&outliers, sizeof(*o), 0);
+
+	if (!o) {
+		atomic_inc(&losses.outliers);
+		return;
+	}
+	o->time_ns = now;
+	o->gen = e->gen;
+	o->ns = ns;
+	o->vcpu_id = e->vcpu_id;
+	o->cpus = e->pending_cpus;
+	bpf_ringbuf_submit(o, 0);
+}
+
+/* A timed exit's duration. */
+static __always_inline void add_time(struct wb_vcpu_val *e, __u64 ns)
+{
+	__u32 slot = wb_hist_slot(ns);
+	__u64 word = max_word(ns);
+	__u64 *max = &e->max[epoch & 1];
+
+	e->emulation_ns += ns;
+	if (word > *max) {
+		*max = word;
+		if (ns > e->max_ns)
+			e->max_ns = ns;
+	}
+	if (slot < WB_HIST_SLOTS)
+		e->hist[slot]++;
+}
+
+static __always_inline void exit_begin(__u64 vcpu, __u64 kvm, __u64 seq, __u32 noncoherent)
+{
+	struct wb_vcpu_val *e = get_vcpu(vcpu, kvm, seq);
+
+	if (!e) {
+		atomic_inc(&losses.full_begins);
+		return;
+	}
+	if (e->open)
+		settle(e);
+	e->begins++;
+	e->open = 1;
+	e->begin_seq = seq;
+	e->noncoherent = noncoherent != 0;
+	if (noncoherent) {
+		if (have_callback)
+			announce(e);
+		else
+			e->pending_cpus = count_cpus(vcpu, true);
+	}
+	if (count_open)
+		atomic_inc(&nr_open);
+	e->begin_ns = bpf_ktime_get_ns();
+}
+
+/*
+ * Decided by what happened.  Without the callback there is the flag, and if it
+ * changed while KVM was at it, the mask that a flush leaves empty.
+ */
+static __always_inline bool was_flushed(__u64 vcpu, struct wb_vcpu_val *e, __u64 seq)
+{
+	bool now;
+
+	if (have_callback)
+		return e->flush_seq == seq;
+	now = kvm_noncoherent(e->kvm) != 0;
+	if (now == e->noncoherent)
+		return now;
+	return !count_cpus(vcpu, false);
+}
+
+static __always_inline void outcome(__u64 vcpu, struct wb_vcpu_val *e, __u64 seq)
+{
+	if (was_flushed(vcpu, e, seq)) {
+		e->flushes++;
+		e->cpus_flushed += e->pending_cpus;
+	} else {
+		e->skips++;
+	}
+	e->flush_seq = NO_SEQ;
+}
+
+/* The end of an exit whose begin was not seen. */
+static __noinline int end_alone(__u64 vcpu, __u64 seq)
+{
+	__u64 kvm = vcpu_kvm(vcpu);
+	struct wb_vcpu_val *e = get_vcpu(vcpu, kvm, seq);
+
+	if (!e)
+		return 0;
+	if (e->open)
+		settle(e);
+	e->begin_seq = seq;
+	e->ends_alone++;
+	e->exits++;
+	e->untimed++;
+	e->noncoherent = kvm_noncoherent(kvm) != 0;
+	if (!have_callback)
+		e->pending_cpus = count_cpus(vcpu, true);
+	outcome(vcpu, e, seq);
+	return 0;
+}
+
+static __always_inline void close_exit(__u64 vcpu, struct wb_vcpu_val *e, __u64 seq, __u64 now)
+{
+	__u64 ns = now - e->begin_ns;
+
+	e->open = 0;
+	e->exits++;
+	add_time(e, ns);
+	outcome(vcpu, e, seq);
+	if (e->published)
+		withdraw(e);
+	if (count_open)
+		__sync_fetch_and_add(&nr_open, -1);
+	if (threshold_ns && ns > threshold_ns)
+		report_outlier(e, now, ns);
+}
+
+static __always_inline void exit_end(__u64 vcpu, __u64 seq)
+{
+	__u64 now = bpf_ktime_get_ns();
+	struct wb_vcpu_val *e = bpf_map_lookup_elem(&vcpus, &vcpu);
+
+	if (e && e->open && e->begin_seq == seq)
+		close_exit(vcpu, e, seq, now);
+	else
+		end_alone(vcpu, seq);
+}
+
+#endif /* ACCOUNT_BPF_H */

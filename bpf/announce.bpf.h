@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Before it flushes, a vCPU is announced to the CPUs that will be interrupted,
+ * so that the callback finds there whether it has one cause, several, or none
+ * that we know.
+ *
+ * An announcement is one atomic addition to the CPU's word in the targets
+ * map: 1 in the upper bits, and the vCPU's address in the lower ones.  One
+ * flusher alone is thereby named; n of them give between n and 2n - 1 in the
+ * upper bits, which hold up to 1,023 flushers of one CPU.  Addresses are
+ * stored without their low 3 bits, which are 0, and their high 8, which are 1
+ * (5-level paging uses the other 56).
+ */
+#ifndef ANNOUNCE_BPF_H
+#define ANNOUNCE_BPF_H
+
+#include "maps.bpf.h"
+
+#define ADDR_BITS	53
+#define ADDR_MASK	((1ULL << ADDR_BITS) - 1)
+
+static __always_inline __u64 announcement(__u64 vcpu)
+{
+	return (1ULL << ADDR_BITS) + ((vcpu >> 3) & ADDR_MASK);
+}
+
+static __always_inline __u64 announced_vcpu(__u64 word)
+{
+	return (word & ADDR_MASK) << 3 | 0xffULL << 56;
+}
+
+/* Bounds of the loops below: CPUs of one word of a mask. */
+#define WORD_BITS	64
+
+static __always_inline void add_to_targets(__u32 word, __u64 bits, __u64 add)
+{
+	int i;
+
+	for (i = 0; i < WORD_BITS && bits; i++) {
+		__u32 cpu = word * WORD_BITS + wb_log2(bits & -bits);
+		__u64 *target = bpf_map_lookup_elem(&targets, &cpu);
+
+		if (target)
+			__sync_fetch_and_add(target, add);
+		bits &= bits - 1;
+	}
+}
+
+struct mask_ctx {
+	struct wb_vcpu_val *e;
+	__u64 from;		/* address of the mask in the kernel */
+	__u64 add;
+	__u64 online;		/* address of the kernel's mask of online CPUs */
+	__u32 count;
+};
+
+static long announce_word(__u32 i, struct mask_ctx *c)
+{
+	__u64 bits = 0;
+
+	if (i >= mask_words || i >= MAX_MASK_WORDS)
+		return 1;
+	bpf_probe_read_kernel(&bits, sizeof(bits), (void *)(c->from + 8 * i));
+	c->e->mask[i] = bits;
+	if (bits)
+		add_to_targets(i, bits, c->add);
+	return 0;
+}
+
+static long withdraw_word(__u32 i, struct mask_ctx *c)
+{
+	__u64 bits;
+
+	if (i >= mask_words || i >= MAX_MASK_WORDS)
+		return 1;
+	bits = c->e->mask[i];
+	if (bits)
+		add_to_targets(i, bits, c->add);
+	return 0;
+}
+
+static long count_word(__u32 i, struct mask_ctx *c)
+{
+	__u64 bits = 0, online = ~0ULL;
+
+	if (i >= mask_words || i >= MAX_MASK_WORDS)
+		return 1;
+	bpf_probe_read_kernel(&bits, sizeof(bits), (void *)(c->from + 8 * i));
+	if (c->online)
+		bpf_probe_read_kernel(&online, sizeof(online), (void *)(c->online + 8 * i));
+	c->count += __builtin_popcountll(bits & online);
+	return 0;
+}
+
+/* One word is the common case, and a loop through a helper costs more. */
+#define for_each_mask_word(fn, ctx)				\
+	do {							\
+		if (mask_words == 1)				\
+			fn(0, ctx);				\
+		else						\
+			bpf_loop(mask_words, fn, ctx, 0);	\
+	} while (0)
+
+static __noinline int announce(struct wb_vcpu_val *e)
+{
+	struct mask_ctx c = { .e = e };
+
+	if (!e)
+		return 0;
+	c.from = dirty_mask(e->vcpu);
+	c.add = announcement(e->vcpu);
+	if (!c.from)
+		return 0;
+	for_each_mask_word(announce_word, &c);
+	e->published = 1;
+	return 0;
+}
+
+static __noinline int withdraw(struct wb_vcpu_val *e)
+{
+	struct mask_ctx c = { .e = e };
+
+	if (!e)
+		return 0;
+	c.add = -announcement(e->vcpu);
+	for_each_mask_word(withdraw_word, &c);
+	e->published = 0;
+	return 0;
+}
+
+extern const void __cpu_online_mask __ksym __weak;
+
+/*
+ * CPUs that a flush reaches: those of the mask that are online, and with_self
+ * the current one, which KVM adds to the mask just before it flushes.
+ */
+static __noinline __u32 count_cpus(__u64 vcpu, bool with_self)
+{
+	struct mask_ctx c = { .from = dirty_mask(vcpu), .online = (__u64)&__cpu_online_mask };
+	__u32 cpu = bpf_get_smp_processor_id();
+	__u64 bits = 0;
+
+	if (!c.from)
+		return 0;
+	for_each_mask_word(count_word, &c);
+	if (with_self) {
+		bpf_probe_read_kernel(&bits, sizeof(bits),
+				      (void *)(c.from + cpu / WORD_BITS * 8));
+		if (!(bits >> (cpu % WORD_BITS) & 1))
+			c.count++;
+	}
+	return c.count;
+}
+
+#endif /* ANNOUNCE_BPF_H */

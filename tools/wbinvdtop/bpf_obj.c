@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <malloc.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "../lib/log.h"
+#include "bpf_obj.h"
+#include "kprobe_set.h"
+#include "wbinvd.skel.h"
+
+/* Programs are chosen by set: one main set, one for what is watched beside it. */
+enum set {
+	MAIN_FENTRY	= 1 << 0,
+	MAIN_KPROBE	= 1 << 1,
+	MAIN_EXIT	= 1 << 2,
+	MAIN_INSN	= 1 << 3,
+	CALLBACK_FENTRY	= 1 << 4,
+	CALLBACK_KPROBE	= 1 << 5,
+	DESTROY_FENTRY	= 1 << 6,
+	DESTROY_KPROBE	= 1 << 7,
+	ITER		= 1 << 8,
+};
+
+#define CALLBACKS	(CALLBACK_FENTRY | CALLBACK_KPROBE)
+#define DESTROYS	(DESTROY_FENTRY | DESTROY_KPROBE)
+
+enum how { TRAMPOLINE, KPROBE, KRETPROBE, TRACEPOINT, ITERATOR };
+
+/* The flush callback is KVM's own until 6.x, and a general one after that. */
+#define CALLBACK_FN "*callback"
+static const char *const callbacks[] = { "wbinvd_ipi", "__wbinvd" };
+
+static const struct prog_desc {
+	const char *prog;
+	enum set set;
+	enum how how;
+	const char *fn;
+	bool optional;	/* the function may not exist, e.g. be inlined */
+	bool begin;	/* its skipped runs may be lost exits */
+} descs[] = {
+	{ "fe_begin", MAIN_FENTRY, TRAMPOLINE, "kvm_emulate_wbinvd", .begin = true },
+	{ "fe_end", MAIN_FENTRY, TRAMPOLINE, "kvm_emulate_wbinvd" },
+	{ "fe_emul_begin", MAIN_FENTRY, TRAMPOLINE, "emulator_wbinvd", .optional = true,
+	  .begin = true },
+	{ "fe_emul_end", MAIN_FENTRY, TRAMPOLINE, "emulator_wbinvd", .optional = true },
+	{ "kp_begin", MAIN_KPROBE, KPROBE, "kvm_emulate_wbinvd", .begin = true },
+	{ "kp_end", MAIN_KPROBE, KRETPROBE, "kvm_emulate_wbinvd" },
+	{ "kp_begin", MAIN_KPROBE, KPROBE, "emulator_wbinvd", .optional = true, .begin = true },
+	{ "kp_end", MAIN_KPROBE, KRETPROBE, "emulator_wbinvd", .optional = true },
+	{ "tp_exit", MAIN_EXIT, TRACEPOINT, "kvm_exit" },
+	{ "tp_entry", MAIN_EXIT, TRACEPOINT, "kvm_entry" },
+	{ "tp_insn", MAIN_INSN, TRACEPOINT, "kvm_emulate_insn" },
+	{ "fe_callback_begin", CALLBACK_FENTRY, TRAMPOLINE, CALLBACK_FN },
+	{ "fe_callback_end", CALLBACK_FENTRY, TRAMPOLINE, CALLBACK_FN },
+	{ "kp_callback_begin", CALLBACK_KPROBE, KPROBE, CALLBACK_FN },
+	{ "kp_callback_end", CALLBACK_KPROBE, KRETPROBE, CALLBACK_FN },
+	{ "fe_vm_destroy", DESTROY_FENTRY, TRAMPOLINE, "kvm_arch_destroy_vm" },
+	{ "fe_vcpu_destroy", DESTROY_FENTRY, TRAMPOLINE, "kvm_arch_vcpu_destroy" },
+	{ "kp_vm_destroy", DESTROY_KPROBE, KPROBE, "kvm_arch_destroy_vm" },
+	{ "kp_vcpu_destroy", DESTROY_KPROBE, KPROBE, "kvm_arch_vcpu_destroy" },
+	{ "list_vms", ITER, ITERATOR, "task_file" },
+};
+
+#define NR_DESCS (sizeof(descs) / sizeof(descs[0]))
+
+/* Best first; what is beside a main set is tried in the order of beside[]. */
+static const struct rung {
+	const char *name;
+	const char *time_scope;
+	enum set main;
+	unsigned int known;
+	unsigned int known_callback;	/* in addition, with the callback probed */
+	unsigned int beside[4];		/* 0 ends the list and means nothing beside */
+} rungs[] = {
+	{ "fentry", "function", MAIN_FENTRY,
+	  WB_KNOWN_OUTCOME | WB_KNOWN_TIME | WB_KNOWN_CPUS | WB_KNOWN_NONCOHERENT, WB_KNOWN_STALL,
+	  { CALLBACK_FENTRY | DESTROY_FENTRY, DESTROY_FENTRY } },
+	{ "kprobe", "function", MAIN_KPROBE,
+	  WB_KNOWN_OUTCOME | WB_KNOWN_TIME | WB_KNOWN_CPUS | WB_KNOWN_NONCOHERENT, WB_KNOWN_STALL,
+	  { CALLBACK_KPROBE | DESTROY_KPROBE, DESTROY_KPROBE } },
+	{ "exit", "exit", MAIN_EXIT, WB_KNOWN_TIME | WB_KNOWN_NONCOHERENT, WB_KNOWN_STALL,
+	  { CALLBACK_FENTRY | DESTROY_FENTRY, CALLBACK_KPROBE | DESTROY_KPROBE } },
+	{ "insn", NULL, MAIN_INSN, WB_KNOWN_NONCOHERENT, 0, { DESTROY_FENTRY, DESTROY_KPROBE } },
+};
+
+#define NR_RUNGS (sizeof(rungs) / sizeof(rungs[0]))
+
+/* Why the rung under trial is refused, where it is known better than by errno. */
+static char last_complaint[256];
+
+static int on_libbpf_print(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	char *text, *line, *rest;
+
+	if (level == LIBBPF_DEBUG || vasprintf(&text, fmt, args) < 0)
+		return 0;
+	/* A verifier's log is one message of many lines. */
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		log_debug("%s", line);
+	free(text);
+	return 0;
+}
+
+static bool kvm_loaded(void)
+{
+	return !access("/sys/module/kvm", F_OK);
+}
+
+/* Points a trampoline program at its function; -ENOENT: there is none in BTF. */
+static int set_target(struct bpf_program *prog, const struct prog_desc *d)
+{
+	unsigned int i;
+	int err = -ENOENT;
+
+	if (strcmp(d->fn, CALLBACK_FN))
+		return bpf_program__set_attach_target(prog, 0, d->fn) ? -ENOENT : 0;
+	for (i = 0; i < sizeof(callbacks) / sizeof(callbacks[0]) && err; i++)
+		err = bpf_program__set_attach_target(prog, 0, callbacks[i]) ? -ENOENT : 0;
+	return err;
+}
+
+/* Switches everything off but the programs of the sets. */
+static int select_programs(struct bpf_obj *o, unsigned int sets)
+{
+	struct bpf_program *prog;
+	unsigned int i;
+
+	bpf_object__for_each_program(prog, o->skel->obj)
+		bpf_program__set_autoload(prog, false);
+	for (i = 0; i < NR_DESCS; i++) {
+		const struct prog_desc *d = &descs[i];
+
+		if (!(d->set & sets))
+			continue;
+		prog = bpf_object__find_program_by_name(o->skel->obj, d->prog);
+		if (d->how == TRAMPOLINE && set_target(prog, d)) {
+			if (d->optional)
+				continue;
+			snprintf(last_complaint, sizeof(last_complaint),
+				 "no type information for %s()",
+				 strcmp(d->fn, CALLBACK_FN) ? d->fn : callbacks[0]);
+			return -ENOENT;
+		}
+		bpf_program__set_autoload(prog, true);
+	}
+	return 0;
+}
+
+static int configure(struct bpf_obj *o, const struct source_config *cfg, const struct rung *r,
+		     unsigned int sets)
+{
+	struct bpf_map *per_vcpu[] = { o->skel->maps.vcpus, o->skel->maps.retired };
+	int nr_cpus = libbpf_num_possible_cpus();
+	unsigned int i;
+
+	if (nr_cpus < 0)
+		return nr_cpus;
+	o->mask_words = (nr_cpus + 63) / 64;
+	o->vcpu_size = sizeof(struct wb_vcpu_val) + 8 * o->mask_words;
+	o->skel->rodata->mask_words = o->mask_words;
+	o->skel->rodata->threshold_ns = cfg->threshold_ns;
+	o->skel->rodata->have_callback = sets & CALLBACKS;
+	o->skel->rodata->count_open = r->main == MAIN_EXIT;
+
+	for (i = 0; i < 2; i++) {
+		bpf_map__set_value_size(per_vcpu[i], o->vcpu_size);
+		bpf_map__set_max_entries(per_vcpu[i], cfg->map_entries);
+	}
+	bpf_map__set_value_size(o->skel->maps.blank, o->vcpu_size);
+	bpf_map__set_max_entries(o->skel->maps.targets, nr_cpus);
+	bpf_map__set_max_entries(o->skel->maps.victims, cfg->map_entries);
+	return select_programs(o, sets | ITER);
+}
+
+static struct bpf_link *attach_kprobe(struct bpf_obj *o, struct bpf_program *prog,
+				      const struct prog_desc *d)
+{
+	bool callback = !strcmp(d->fn, CALLBACK_FN), ret = d->how == KRETPROBE;
+	char event[64], name[80];
+	unsigned int i;
+	int err;
+
+	if (!o->kprobes) {
+		err = kprobe_set_new(&o->kprobes);
+		if (err)
+			goto fail;
+	}
+	snprintf(event, sizeof(event), "%s_%s", callback ? "callback" : d->fn,
+		 ret ? "end" : "begin");
+	if (!callback) {
+		err = kprobe_set_add(o->kprobes, event, "kvm", d->fn, ret);
+	} else {
+		err = -ENOENT;
+		for (i = 0; i < sizeof(callbacks) / sizeof(callbacks[0]) && err; i++)
+			err = kprobe_set_add(o->kprobes, event, i ? NULL : "kvm", callbacks[i], ret);
+	}
+	if (err)
+		goto fail;
+	kprobe_set_name(event, name, sizeof(name));
+	return bpf_program__attach_tracepoint(prog, kprobe_set_group(o->kprobes), name);
+fail:
+	snprintf(last_complaint, sizeof(last_complaint), "kprobe on %s(): %s",
+		 callback ? callbacks[0] : d->fn, strerror(-err));
+	errno = -err;
+	return NULL;
+}
+
+static int attach_one(struct bpf_obj *o, const struct prog_desc *d)
+{
+	struct bpf_program *prog = bpf_object__find_program_by_name(o->skel->obj, d->prog);
+	struct bpf_link *link;
+
+	switch (d->how) {
+	case KPROBE:
+	case KRETPROBE:
+		link = attach_kprobe(o, prog, d);
+		break;
+	case TRACEPOINT:
+		link = bpf_program__attach_tracepoint(prog, "kvm", d->fn);
+		break;
+	default:
+		if (!bpf_program__autoload(prog))
+			return 0;
+		link = bpf_program__attach(prog);
+	}
+	if (!link)
+		return d->optional ? 0 : -errno;
+	if (d->how == ITERATOR)
+		o->iter = bpf_link__fd(link);
+	o->links[o->nr_links++] = link;
+	return 0;
+}
+
+/*
+ * Begin programs last: an exit whose end alone is seen is told from the
+ * others, one whose begin alone is seen would stay open.  The list has ends
+ * after begins, so it is walked from its end.
+ */
+static int attach(struct bpf_obj *o, unsigned int sets)
+{
+	unsigned int i;
+	int err;
+
+	o->links = calloc(NR_DESCS, sizeof(*o->links));
+	if (!o->links)
+		return -ENOMEM;
+	for (i = NR_DESCS; i-- > 0;) {
+		if (!(descs[i].set & (sets | ITER)))
+			continue;
+		err = attach_one(o, &descs[i]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int try_rung(struct bpf_obj **out, const struct source_config *cfg, const struct rung *r,
+		    unsigned int beside)
+{
+	struct bpf_obj *o = calloc(1, sizeof(*o));
+	int err = -ENOMEM;
+
+	if (!o)
+		return err;
+	last_complaint[0] = '\0';
+	o->skel = wbinvd_bpf__open();
+	if (!o->skel) {
+		err = -errno;
+		goto fail;
+	}
+	err = configure(o, cfg, r, r->main | beside);
+	if (!err)
+		err = wbinvd_bpf__load(o->skel);
+	if (!err)
+		err = attach(o, r->main | beside);
+	if (err)
+		goto fail;
+	o->rung = r->name;
+	o->time_scope = r->time_scope;
+	o->known = r->known | (beside & CALLBACKS ? r->known_callback : 0);
+	o->destroy_probed = beside & DESTROYS;
+	o->vcpus = bpf_map__fd(o->skel->maps.vcpus);
+	o->retired = bpf_map__fd(o->skel->maps.retired);
+	o->vms = bpf_map__fd(o->skel->maps.vms);
+	o->live = bpf_map__fd(o->skel->maps.live);
+	o->victims = bpf_map__fd(o->skel->maps.victims);
+	o->outliers = bpf_map__fd(o->skel->maps.outliers);
+	*out = o;
+	return 0;
+fail:
+	bpf_obj_close(o);
+	return err;
+}
+
+static const char *explain(int err)
+{
+	return last_complaint[0] ? last_complaint : strerror(-err);
+}
+
+/* One rung with the best that can be had beside it. */
+static int try_beside(struct bpf_obj **out, const struct source_config *cfg, const struct rung *r)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; ; i++) {
+		err = try_rung(out, cfg, r, r->beside[i]);
+		if (!err || !r->beside[i])
+			return err;
+		log_debug("source %s with sets %#x: %s", r->name, r->beside[i], explain(err));
+	}
+}
+
+/* CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, in the effective set. */
+static bool privileged(void)
+{
+	const unsigned long long admin = 1ULL << 21, both = 1ULL << 38 | 1ULL << 39;
+	unsigned long long caps = 0;
+	char *line = NULL;
+	size_t size = 0;
+	FILE *f = fopen("/proc/self/status", "re");
+
+	while (f && getline(&line, &size, f) > 0) {
+		if (sscanf(line, "CapEff: %llx", &caps) == 1)
+			break;
+	}
+	free(line);
+	if (f)
+		fclose(f);
+	return (caps & admin) || (caps & both) == both;
+}
+
+static bool locked_down(void)
+{
+	FILE *f = fopen("/sys/kernel/security/lockdown", "re");
+	char text[64] = "";
+
+	if (f) {
+		if (!fgets(text, sizeof(text), f))
+			text[0] = '\0';
+		fclose(f);
+	}
+	return strstr(text, "[confidentiality]") != NULL;
+}
+
+/* What keeps every rung from working, said once; 0: nothing known. */
+static int check_system(void)
+{
+	if (!privileged()) {
+		log_err("loading BPF programs needs root, or the capabilities CAP_BPF, CAP_PERFMON and CAP_DAC_READ_SEARCH");
+		return -EPERM;
+	}
+	if (access("/sys/kernel/btf/vmlinux", R_OK)) {
+		log_err("this kernel carries no BTF (CONFIG_DEBUG_INFO_BTF), which every live source needs; only --replay works here");
+		return -EOPNOTSUPP;
+	}
+	if (locked_down()) {
+		log_err("kernel lockdown is in confidentiality mode, which keeps BPF from reading kernel memory; boot with lockdown=integrity or less");
+		return -EPERM;
+	}
+	return 0;
+}
+
+static const struct rung *find_rung(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_RUNGS; i++) {
+		if (!strcmp(rungs[i].name, name))
+			return &rungs[i];
+	}
+	return NULL;
+}
+
+/* Adds "fentry: Operation not permitted" to the notice. */
+static void note_refusal(char **notice, const struct rung *r, int err)
+{
+	char *old = *notice;
+
+	if (asprintf(notice, "%s%s%s refused: %s", old ? old : "", old ? "; " : "", r->name,
+		     explain(err)) < 0)
+		*notice = NULL;
+	free(old);
+}
+
+int bpf_obj_open(struct bpf_obj **out, const struct source_config *cfg)
+{
+	const struct rung *wanted = NULL;
+	char *notice = NULL;
+	unsigned int i;
+	int err;
+
+	libbpf_set_print(on_libbpf_print);
+	if (cfg->wanted) {
+		wanted = find_rung(cfg->wanted);
+		if (!wanted) {
+			log_err("unknown source \"%s\": use fentry, kprobe, exit or insn", cfg->wanted);
+			return -EINVAL;
+		}
+	}
+	err = check_system();
+	if (err)
+		return err;
+	if (!kvm_loaded())
+		return -ENODEV;
+	for (i = 0; i < NR_RUNGS; i++) {
+		const struct rung *r = wanted ? wanted : &rungs[i];
+
+		err = try_beside(out, cfg, r);
+		if (!err) {
+			(*out)->notice = notice;
+			/* Type information of the whole kernel has just been freed. */
+			malloc_trim(0);
+			return 0;
+		}
+		log_debug("source %s: %s", r->name, explain(err));
+		note_refusal(&notice, r, err);
+		if (wanted)
+			break;
+	}
+	if (!kvm_loaded())
+		err = -ENODEV;
+	else
+		log_err("this kernel lets no source attach: %s", notice ? notice : strerror(-err));
+	free(notice);
+	return err == -ENODEV || err == -ENOMEM ? err : -EOPNOTSUPP;
+}
+
+void bpf_obj_close(struct bpf_obj *o)
+{
+	unsigned int i;
+
+	if (!o)
+		return;
+	for (i = 0; i < o->nr_links; i++)
+		bpf_link__destroy(o->links[i]);
+	free(o->links);
+	kprobe_set_free(o->kprobes);
+	wbinvd_bpf__destroy(o->skel);
+	free(o->notice);
+	free(o);
+}
+
+uint32_t bpf_obj_next_epoch(struct bpf_obj *o)
+{
+	return __atomic_fetch_add(&o->skel->data->epoch, 1, __ATOMIC_RELAXED);
+}
+
+static uint64_t recursion_misses(struct bpf_obj *o, const char *name)
+{
+	struct bpf_program *prog = bpf_object__find_program_by_name(o->skel->obj, name);
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+	int fd = bpf_program__fd(prog);
+
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return 0;
+	return info.recursion_misses;
+}
+
+uint64_t bpf_obj_skipped_begins(struct bpf_obj *o)
+{
+	uint64_t sum = 0;
+	char event[64];
+	unsigned int i;
+
+	for (i = 0; i < NR_DESCS; i++) {
+		const struct prog_desc *d = &descs[i];
+
+		if (!d->begin)
+			continue;
+		if (d->how == TRAMPOLINE) {
+			sum += recursion_misses(o, d->prog);
+		} else if (o->kprobes) {
+			snprintf(event, sizeof(event), "%s_begin", d->fn);
+			sum += kprobe_set_missed(o->kprobes, event);
+		}
+	}
+	return sum;
+}
+
+struct wb_losses bpf_obj_losses(const struct bpf_obj *o)
+{
+	return o->skel->bss->losses;
+}

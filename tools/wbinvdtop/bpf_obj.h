@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The BPF object: which programs are loaded and where they are attached.  The
+ * only interface to the skeleton; readings go through the file descriptors.
+ */
+#ifndef BPF_OBJ_H
+#define BPF_OBJ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "source.h"
+
+struct bpf_obj {
+	const char *rung;	/* "fentry", "kprobe", "exit", "insn" */
+	const char *time_scope;	/* as in struct source */
+	unsigned int known;	/* enum wb_known */
+	bool destroy_probed;	/* the kernel side tells when a VM is gone */
+	char *notice;		/* why a better rung is not used; NULL */
+
+	int vcpus, retired, vms, live, victims;	/* maps */
+	int iter;		/* link of the task_file iterator */
+	int outliers;		/* ring buffer map */
+	unsigned int mask_words;
+	size_t vcpu_size;	/* bytes of one value of vcpus and retired */
+
+	struct wbinvd_bpf *skel;
+	struct kprobe_set *kprobes;
+	struct bpf_link **links;
+	unsigned int nr_links;
+};
+
+/*
+ * Loads and attaches the best rung, or the one that cfg forces.  0, or after
+ * one sentence on stderr -EPERM, -EOPNOTSUPP, -ENOMEM ...; -ENODEV without a
+ * sentence: KVM is not loaded.
+ */
+int bpf_obj_open(struct bpf_obj **out, const struct source_config *cfg);
+void bpf_obj_close(struct bpf_obj *o);
+
+/* Starts the next interval for maxima; returns the number of the one before. */
+uint32_t bpf_obj_next_epoch(struct bpf_obj *o);
+
+/* Runs of begin programs that the kernel skipped, since they were attached. */
+uint64_t bpf_obj_skipped_begins(struct bpf_obj *o);
+
+struct wb_losses;
+struct wb_losses bpf_obj_losses(const struct bpf_obj *o);
+
+#endif /* BPF_OBJ_H */
