@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPD-License-Identifier: GPL-2.0 */
 /* What the parts of wbinvdbench share: its options, its VM, its vCPUs. */
 #ifndef WBINVDBENCH_BENCH_H
 #define WBINVDBENCH_BENCH_H
@@ -122,8 +122,6 @@ uint64_t bench_now(void);
  */
 int bench_start(struct vm *vm);
 int bench_go(struct vm *vm, int sigfd);
-/* Ends the threads that bench_start() left waiting, without running the guest. */
-void bench_abort(struct vm *vm);
 
 /* Waits ns, or until a signal arrives: 1 then, else 0. */
 int bench_wait(int sigfd, uint64_t ns);

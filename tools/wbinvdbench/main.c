@@ -61,18 +61,20 @@ static void warn_bare_metal(const struct bench_options *opt, const struct vfio_d
 static int run(struct vm *vm, const struct vfio_dev *vfio, int sigfd)
 {
 	const struct bench_options *opt = vm->opt;
-	int err, report_err;
+	int err = 0, report_err;
 
 	vm->batch = bench_batch(opt, *opt->bdf && vfio->dev.snoop_control == 0);
 	warn_bare_metal(opt, vfio);
-	log_warn("VM %d-%d: %u vCPUs, %llu %s each", getpid(), vm->fd, opt->vcpus,
-		 (unsigned long long)opt->count, guest_insn_name(opt->insn));
+	if (opt->start_delay_ns || opt->hold_ns)
+		log_warn("VM %d-%d", getpid(), vm->fd);
 	if (opt->start_delay_ns)
-		bench_wait(sigfd, opt->start_delay_ns);
-	err = bench_start(vm);
-	if (err)
-		return err;
-	err = bench_go(vm, sigfd);
+		vm->interrupted = bench_wait(sigfd, opt->start_delay_ns);
+	if (!vm->interrupted) {
+		err = bench_start(vm);
+		if (err)
+			return err;
+		err = bench_go(vm, sigfd);
+	}
 	report_err = bench_report(vm, *opt->bdf ? vfio : NULL);
 	if (opt->hold_ns && !err)
 		bench_wait(sigfd, opt->hold_ns);

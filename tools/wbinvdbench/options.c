@@ -84,7 +84,9 @@ static int parse_pin(struct bench_options *opt, const char *arg)
 
 static int answer_help(struct argp_state *state)
 {
-	argp_state_help(state, stdout, ARGP_HELP_LONG | ARGP_HELP_USAGE | ARGP_HELP_DOC);
+	/* argp_state_help() is silent under ARGP_NO_ERRS. */
+	argp_help(state->root_argp, stdout, ARGP_HELP_LONG | ARGP_HELP_USAGE | ARGP_HELP_DOC,
+		  program_invocation_short_name);
 	return ECANCELED;
 }
 

@@ -108,19 +108,19 @@ static const struct out_field fields[] = {
 	{ "executed", "executed", "instructions the guest has run, exactly", OUT_PLAIN,
 	  OUT_IN_TABLE, 12, get_executed },
 	{ "batches", "batches", "complete batches, each timed once", OUT_PLAIN,
-	  OUT_IN_TABLE, 10, get_batches },
-	{ "ns.min", "min", "ns per instruction of the fastest batch", OUT_NS,
+	  0, 10, get_batches },
+	{ "ns.min", "min ns", "ns per instruction of the fastest batch", OUT_NS,
 	  OUT_IN_TABLE, 8, get_min },
-	{ "ns.median", "median", "ns per instruction, median over the batches", OUT_NS,
+	{ "ns.median", "med ns", "ns per instruction, median over the batches", OUT_NS,
 	  OUT_IN_TABLE, 8, get_median },
-	{ "ns.p99", "p99", "ns per instruction, 99th percentile over the batches", OUT_NS,
+	{ "ns.p99", "p99 ns", "ns per instruction, 99th percentile over the batches", OUT_NS,
 	  OUT_IN_TABLE, 8, get_p99 },
-	{ "ns.max", "max", "ns per instruction of the slowest batch", OUT_NS,
+	{ "ns.max", "max ns", "ns per instruction of the slowest batch", OUT_NS,
 	  OUT_IN_TABLE, 8, get_max },
 	{ "wall_ns", "wall", "ns from the common start to the end of the last batch", OUT_NS,
 	  OUT_IN_TABLE, 8, get_wall },
 	{ "rate", "per s", "instructions per second of wall_ns", OUT_PER_S,
-	  OUT_IN_TABLE, 8, get_rate },
+	  OUT_DERIVED, 8, get_rate },
 	{ "overhead_ns", "empty", "ns of a batch without an instruction, median; contained in the times above once per batch",
 	  OUT_NS, OUT_IN_TABLE, 8, get_overhead },
 	{ 0 }
@@ -299,7 +299,10 @@ int bench_report(struct vm *vm, const struct vfio_dev *vfio)
 
 	if (!ps)
 		return -ENOMEM;
-	err = out_select(fields, vm->opt->fields, &sel, &n);
+	if (vm->opt->json && !vm->opt->fields)
+		err = out_select_all(fields, &sel, &n);
+	else
+		err = out_select(fields, vm->opt->fields, &sel, &n);
 	if (err)
 		goto out;
 	host_read(&host, "");

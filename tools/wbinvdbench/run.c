@@ -286,7 +286,7 @@ static void let_go(struct vm *vm)
 	pthread_mutex_unlock(&vm->lock);
 }
 
-void bench_abort(struct vm *vm)
+static void abort_threads(struct vm *vm)
 {
 	__atomic_store_n(&vm->stop, true, __ATOMIC_RELEASE);
 	let_go(vm);
@@ -336,7 +336,7 @@ int bench_start(struct vm *vm)
 		}
 	}
 	if (err) {
-		bench_abort(vm);
+		abort_threads(vm);
 		return err == -EINVAL ? -EIO : err;
 	}
 	pthread_mutex_lock(&vm->lock);
