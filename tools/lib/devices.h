@@ -37,43 +37,71 @@ struct wb_device {
  * The box rule without a write probe: blocked + enabled 1; blocked + disabled
  * 1 or 2; not blocked + enabled 3; not blocked + disabled 3 or 4; what is
  * unknown on either side leaves both of its values possible.  Fills box,
- * box_candidates, box_reason and certain from snoop_control and no_snoop;
- * why_unknown explains DEV_NO_SNOOP_UNKNOWN (VF, no PCIe capability,
- * root-complex integrated endpoint, not readable).  0 or -ENOMEM.
+ * box_candidates, box_reason and certain from snoop_control and no_snoop.
+ *
+ * why_no_snoop explains DEV_NO_SNOOP_UNKNOWN (VF, no PCIe capability,
+ * root-complex integrated endpoint, not readable), why_iommu a snoop_control
+ * of -1; NULL: a general sentence.  box_reason is allocated anew (an old one
+ * is freed).  0 or -ENOMEM.
  */
-int device_box(struct wb_device *d, const char *why_unknown);
+int device_box_why(struct wb_device *d, const char *why_no_snoop, const char *why_iommu);
+int device_box(struct wb_device *d, const char *why_no_snoop);
 
 /*
  * Device Control's Enable No Snoop from a config space image of len bytes
  * (64 are visible without root, 256 or 4096 otherwise).  *why gets a static
- * sentence when the answer is unknown.  Walks a corrupt capability list
- * without looping or reading past len.
+ * sentence when the answer is unknown, else NULL.  Walks a corrupt capability
+ * list without looping or reading past len.
  */
 enum dev_no_snoop device_no_snoop(const uint8_t *cfg, size_t len, bool is_vf, const char **why);
 
 struct dev_scan;
 
 /*
- * roots: NULL for the running system, else prefix of a test's tree holding
- * proc/, sys/ and dev/.
+ * root: NULL for the running system, else the prefix of a test's tree holding
+ * proc/, sys/ and usr/share/misc/pci.ids.  NULL: no memory.
  */
 struct dev_scan *dev_scan_new(const char *root);
 void dev_scan_free(struct dev_scan *s);
 
 /*
- * Functions that pid holds open through VFIO (device cdev, device fd of a
- * group, or group), sorted by BDF, each once.  *devs is malloc()ed, free with devices_free().
- * Facts of a function are cached in the scan and re-read at most once per
- * second.  0 with *n == 0 when there are none or the process is gone; a
- * runtime-suspended function's config space is not read (that would wake it).
+ * PCI functions that pid holds open through VFIO, sorted by address, each
+ * once.  *devs is malloc()ed, free with devices_free().
+ *
+ * A device's file (its cdev; since Linux 6.18 also the descriptor that a group
+ * hands out) names its function.  A group's file alone stands for all
+ * functions of the group that are bound to a VFIO driver.  Mediated devices
+ * and devices that are not PCI are left out.
+ *
+ * start is the process's start in clock ticks since boot: another process's
+ * devices are not reported (0: not compared).  0, with *n == 0 also when there
+ * are none or the process is gone; -EACCES: its descriptors may not be looked
+ * at, others' may; -ENOMEM.
+ *
+ * Called once per second this costs one stat() of /proc/PID/fd and three reads
+ * per function on Linux 6.2 and later: facts of a function are re-read at most
+ * once per second, and descriptors are looked through when their number has
+ * changed, or after 5 s (before 6.2, which does not tell the number: every
+ * time).  A runtime-suspended function's config space is not read, as that
+ * would wake it.
  */
+int dev_scan_process(struct dev_scan *s, pid_t pid, uint64_t start, struct wb_device **devs,
+		     size_t *n);
+
+/* The same for a process that is known to be meant. */
 int dev_scan_pid(struct dev_scan *s, pid_t pid, struct wb_device **devs, size_t *n);
 
-/* Facts of one function. 0, -ENODEV. */
+/* Facts of one function, freed by device_clear(). 0, -EINVAL, -ENODEV or -ENOMEM. */
 int dev_scan_bdf(struct dev_scan *s, const char *bdf, struct wb_device *d);
+
+/* Forgets everything that was read: the next look-ups read again. */
+void dev_scan_forget(struct dev_scan *s);
 
 /* Deep copy; 0 or -ENOMEM. */
 int device_copy(struct wb_device *to, const struct wb_device *from);
+
+/* Frees what d owns. */
+void device_clear(struct wb_device *d);
 void devices_free(struct wb_device *devs, size_t n);
 
 #endif /* DEVICES_H */
