@@ -54,6 +54,20 @@ static void unhook_signals(void)
 		sigaction(signals[i], &dfl, NULL);
 }
 
+static int find_vcpu_columns(struct ui_columns *c)
+{
+	c->of_vcpu = calloc(c->n, sizeof(*c->of_vcpu));
+	if (!c->of_vcpu)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->n; i++) {
+		const char *path = c->sel[i]->path;
+
+		c->of_vcpu[i] = !strcmp(path, "name") ||
+				(strcmp(path, "id") && out_field_find(vcpu_fields, path));
+	}
+	return 0;
+}
+
 static int open_columns(struct ui *ui)
 {
 	static const struct out_field *const lists[UI_VIEWS] = {
@@ -69,7 +83,7 @@ static int open_columns(struct ui *ui)
 		if (err)
 			return err;
 	}
-	return 0;
+	return find_vcpu_columns(&ui->cols[BATCH_VMS]);
 }
 
 static int take_terminal(struct ui *ui)
@@ -132,8 +146,10 @@ void ui_close(struct ui *ui)
 		delscreen(ui->screen);
 	}
 	log_release();
-	for (int i = 0; i < UI_VIEWS; i++)
+	for (int i = 0; i < UI_VIEWS; i++) {
 		free(ui->cols[i].sel);
+		free(ui->cols[i].of_vcpu);
+	}
 	free(ui->rows.first);
 	free(ui->toggled);
 	free(ui);
@@ -187,6 +203,7 @@ static void set_view(struct ui *ui, int step)
 	ui->view = (ui->view + UI_VIEWS + step) % UI_VIEWS;
 	ui->at = 0;
 	ui->top = 0;
+	ui->shift = 0;
 	ui->follow = false;
 }
 
@@ -315,6 +332,12 @@ static int key_code(struct ui *ui, wint_t key)
 		break;
 	case KEY_END:
 		ui_select(ui, SIZE_MAX);
+		break;
+	case KEY_LEFT:
+		ui->shift -= ui->shift > 0;
+		break;
+	case KEY_RIGHT:
+		ui->shift += ui->shift + 1 < ui->cols[ui->view].n;
 		break;
 	case KEY_ENTER:
 		return ui_toggle(ui);

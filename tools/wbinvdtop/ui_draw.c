@@ -86,11 +86,13 @@ static void put_line(const struct ui *ui, int y, attr_t attr, const char *s)
 	attrset(A_NORMAL);
 }
 
+#define FIT_MAX		64
+
 /* The columns that fit; index of each in the view's selection and its width. */
 struct fit {
 	size_t n;
-	size_t index[64];
-	int width[64];
+	size_t index[FIT_MAX];
+	int width[FIT_MAX];
 };
 
 static size_t name_column(const struct ui_columns *c)
@@ -102,50 +104,52 @@ static size_t name_column(const struct ui_columns *c)
 	return c->n;
 }
 
-static int column_min(const struct out_field *f, bool is_name)
+static void add_column(struct fit *fit, size_t index, int width, int *left)
 {
-	if (is_name)
-		return NAME_MIN;
-	return f->width;
+	*left -= width + (fit->n ? 1 : 0);
+	fit->index[fit->n] = index;
+	fit->width[fit->n++] = width;
 }
 
-/* From the left while there is room; the name column always has its place. */
-static void fit_columns(const struct ui_columns *c, struct fit *fit)
+/* Text columns may use what is left over: the name up to a limit, the last one all of it. */
+static void widen(const struct ui_columns *c, struct fit *fit, size_t name, int left)
 {
-	size_t name = name_column(c);
-	int left = COLS, reserved = name < c->n ? NAME_MIN + 1 : 0;
-
-	fit->n = 0;
-	for (size_t i = 0; i < c->n && fit->n < 64; i++) {
-		int width = column_min(c->sel[i], i == name);
-		int sep = fit->n ? 1 : 0;
-
-		if (i == name)
-			reserved = 0;
-		if (width + sep + reserved > left && !(i == name && !fit->n))
-			break;
-		fit->index[fit->n] = i;
-		fit->width[fit->n++] = width;
-		left -= width + sep;
-	}
-	if (name < c->n && (!fit->n || fit->index[fit->n - 1] < name) && fit->n < 64) {
-		fit->index[fit->n] = name;
-		fit->width[fit->n++] = NAME_MIN;
-		left -= NAME_MIN + 1;
-	}
 	for (size_t i = 0; i < fit->n && left > 0; i++) {
-		int more = left;
+		int more = NAME_MAX - NAME_MIN;
 
 		if (fit->index[i] != name)
 			continue;
-		if (more > NAME_MAX - fit->width[i])
-			more = NAME_MAX - fit->width[i];
+		if (more > left)
+			more = left;
 		fit->width[i] += more;
 		left -= more;
 	}
-	/* Text at the right end may as well use what is left over. */
 	if (fit->n && left > 0 && (c->sel[fit->index[fit->n - 1]]->flags & OUT_LEFT))
 		fit->width[fit->n - 1] += left;
+}
+
+/*
+ * From the left while there is room.  The name and what stands before it
+ * always have their place, shift is how many columns behind it are skipped.
+ */
+static void fit_columns(const struct ui_columns *c, size_t shift, struct fit *fit)
+{
+	size_t name = name_column(c), first = name < c->n ? name + 1 : 0;
+	int left = COLS;
+
+	fit->n = 0;
+	for (size_t i = 0; i < first && fit->n < FIT_MAX; i++) {
+		int width = i == name ? NAME_MIN : c->sel[i]->width;
+
+		if (i == name || width + 1 + NAME_MIN <= left)
+			add_column(fit, i, width, &left);
+	}
+	for (size_t i = first + shift; i < c->n && fit->n < FIT_MAX; i++) {
+		if (c->sel[i]->width + (fit->n ? 1 : 0) > left)
+			break;
+		add_column(fit, i, c->sel[i]->width, &left);
+	}
+	widen(c, fit, name, left);
 }
 
 static void put_cell(const struct ui *ui, int y, int x, int width, bool left, const char *s)
@@ -177,8 +181,9 @@ static void put_titles(const struct ui *ui, int y, const struct ui_columns *c,
 	attrset(A_NORMAL);
 }
 
+/* only: which columns are filled, NULL: all. */
 static void put_row(const struct ui *ui, int y, const struct ui_columns *c,
-		    const struct fit *fit, const void *row, attr_t attr)
+		    const struct fit *fit, const bool *only, const void *row, attr_t attr)
 {
 	char cell[CELL];
 	int x = 0;
@@ -188,8 +193,10 @@ static void put_row(const struct ui *ui, int y, const struct ui_columns *c,
 	for (size_t i = 0; i < fit->n; i++) {
 		const struct out_field *f = c->sel[fit->index[i]];
 
-		out_cell(f, row, cell, sizeof(cell));
-		put_cell(ui, y, x, fit->width[i], f->flags & OUT_LEFT, cell);
+		if (!only || only[fit->index[i]]) {
+			out_cell(f, row, cell, sizeof(cell));
+			put_cell(ui, y, x, fit->width[i], f->flags & OUT_LEFT, cell);
+		}
 		x += fit->width[i] + 1;
 	}
 	attrset(A_NORMAL);
@@ -228,9 +235,9 @@ static attr_t selected(const struct painter *p, attr_t attr)
 	return p->row == p->ui->at ? attr | A_REVERSE : attr;
 }
 
-static void paint(struct painter *p, const void *row, attr_t attr)
+static void paint(struct painter *p, const bool *only, const void *row, attr_t attr)
 {
-	put_row(p->ui, p->y, p->c, p->fit, row, selected(p, attr));
+	put_row(p->ui, p->y, p->c, p->fit, only, row, selected(p, attr));
 	p->y++;
 	p->row++;
 }
@@ -251,7 +258,7 @@ static void paint_vcpus(struct painter *p, const struct frame_vm *vm, size_t fro
 		struct vm_row row = { .frame = ui->f, .vm = &as_vm, .label = label };
 
 		snprintf(label, sizeof(label), "    vcpu %" PRIu32, v[i].cur->id);
-		paint(p, &row, stat_attr(ui, vm->cur, &v[i].delta));
+		paint(p, p->c->of_vcpu, &row, stat_attr(ui, vm->cur, &v[i].delta));
 	}
 }
 
@@ -266,8 +273,9 @@ static void paint_vm(struct painter *p, size_t group)
 	struct vm_row row = { .frame = ui->f, .vm = vm, .label = label };
 
 	if (!sub) {
-		snprintf(label, sizeof(label), "%c %s", !parts ? ' ' : open ? '-' : '+', cur->name);
-		paint(p, &row, stat_attr(ui, cur, &vm->delta));
+		snprintf(label, sizeof(label), "%c %s%s", !parts ? ' ' : open ? '-' : '+',
+			 cur->ended ? "(ended) " : "", cur->name);
+		paint(p, NULL, &row, stat_attr(ui, cur, &vm->delta));
 		sub++;
 	}
 	if (open && parts)
@@ -282,7 +290,8 @@ static void paint_devices(struct painter *p, size_t group)
 	for (; sub < vm->cur->nr_devices && p->y < p->end; sub++) {
 		struct device_row row = { .vm = vm, .dev = &vm->cur->devices[sub] };
 
-		paint(p, &row, vm->cur->ended ? stat_attr(p->ui, vm->cur, &vm->delta) : A_NORMAL);
+		paint(p, NULL, &row,
+		      vm->cur->ended ? stat_attr(p->ui, vm->cur, &vm->delta) : A_NORMAL);
 	}
 }
 
@@ -310,7 +319,7 @@ static void draw_body(struct ui *ui, int y, int end)
 	struct fit fit;
 	struct painter p = { .ui = ui, .c = c, .fit = &fit, .y = y + 1, .end = end };
 
-	fit_columns(c, &fit);
+	fit_columns(c, ui->shift, &fit);
 	put_titles(ui, y, c, &fit);
 	ui_scroll(ui, end > p.y ? end - p.y : 0);
 	p.row = ui->top;
@@ -325,7 +334,7 @@ static void draw_body(struct ui *ui, int y, int end)
 				.frame = ui->f, .victim = &ui->f->victims[g],
 			};
 
-			paint(&p, &row, A_NORMAL);
+			paint(&p, NULL, &row, A_NORMAL);
 		} else if (ui->view == BATCH_DEVICES) {
 			paint_devices(&p, g);
 		} else {
@@ -345,7 +354,8 @@ static void draw_help(struct ui *ui, int y, int end)
 		"Enter e       open or close the VM's vCPUs             E  of all VMs",
 		"+ - d         longer, shorter, or typed interval       p  pause",
 		"Space         take a reading now      r  count totals from here",
-		"Up Down PgUp PgDn Home End  or j k    move             ^L redraw",
+		"Up Down PgUp PgDn Home End, j k  move                  ^L redraw",
+		"Left Right    columns that do not fit",
 		"",
 		"A non-coherent VM's WBINVD flushes every CPU that its vCPU has run on:",
 		"%emul is its own time, %stolen that of other, busy CPUs, in shares of",
@@ -353,20 +363,46 @@ static void draw_help(struct ui *ui, int y, int end)
 		"- means that this source cannot know, or that there was nothing.",
 	};
 
-	put_line(ui, y++, A_REVERSE, "Keys (any key goes back)");
+	put_line(ui, y++, A_REVERSE, "Keys");
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]) && y < end; i++)
 		put_line(ui, y++, A_NORMAL, lines[i]);
+	/* The header cuts it, here is room for all of it. */
+	for (const char *s = ui->src->notice; s && *s && y < end; y++)
+		s += put_text(ui, y, 0, COLS, s);
+}
+
+/* As many of the words as fit, further apart where there is room. */
+static void put_words(const struct ui *ui, int y, const char *const *words)
+{
+	int width = 0, n = 0, gap, x = 0;
+
+	for (; words[n]; n++)
+		width += strlen(words[n]) + 2;
+	gap = width - 2 <= COLS ? 2 : 1;
+	put_line(ui, y, A_REVERSE, "");
+	attrset(A_REVERSE);
+	for (int i = 0; i < n && x + (int)strlen(words[i]) <= COLS; i++) {
+		put_text(ui, y, x, COLS - x, words[i]);
+		x += strlen(words[i]) + gap;
+	}
+	attrset(A_NORMAL);
 }
 
 static void draw_footer(struct ui *ui, int y)
 {
-	static const char *const lists[UI_VIEWS] = {
-		[BATCH_VMS] = "q quit  h help  s sort  R reverse  / filter  e expand  v view  "
-			      "+-d interval  p pause  r reset  space now",
-		[BATCH_VICTIMS] = "q quit  h help  / filter  v view  +-d interval  p pause  "
-				  "r reset  space now",
-		[BATCH_DEVICES] = "q quit  h help  / filter  v view  +-d interval  p pause  "
-				  "space now",
+	static const char *const words[UI_VIEWS][16] = {
+		[BATCH_VMS] = {
+			"q quit", "h help", "s sort", "R rev", "/ filter", "e expand", "v view",
+			"d interval", "p pause", "r reset", "E expand all", "space now", NULL
+		},
+		[BATCH_VICTIMS] = {
+			"q quit", "h help", "/ filter", "v view", "d interval", "p pause",
+			"r reset", "space now", NULL
+		},
+		[BATCH_DEVICES] = {
+			"q quit", "h help", "/ filter", "v view", "d interval", "p pause",
+			"space now", NULL
+		},
 	};
 	char line[UI_TEXT + 64];
 
@@ -381,7 +417,7 @@ static void draw_footer(struct ui *ui, int y)
 		snprintf(line, sizeof(line), "Seconds, 0.1 to 86400 (Enter, Esc): %s", ui->typed);
 		break;
 	default:
-		put_line(ui, y, A_REVERSE, lists[ui->view]);
+		put_words(ui, y, words[ui->view]);
 		return;
 	}
 	put_line(ui, y, A_BOLD, line);
@@ -414,25 +450,66 @@ static void draw_status(struct ui *ui, int y)
 		len += snprintf(line + len, sizeof(line) - len, ", filter \"%s\"", ui->filter);
 	if (ui->f && ui->f->rebased)
 		len += snprintf(line + len, sizeof(line) - len, ", totals since reset");
-	if (ui->src->notice)
-		snprintf(line + len, sizeof(line) - len, "; %s", ui->src->notice);
+	if (ui->shift)
+		snprintf(line + len, sizeof(line) - len, ", %zu column%s skipped", ui->shift,
+			 ui->shift == 1 ? "" : "s");
 	put_line(ui, y, A_NORMAL, line);
+}
+
+static void rate_of(const struct frame *f, uint64_t n, bool known, char *buf, size_t size)
+{
+	if (known && f->interval_ns)
+		out_count((double)n * 1e9 / (double)f->interval_ns, buf, size);
+	else
+		snprintf(buf, size, "-");
+}
+
+/* What batch_headline() says, in 80 columns. */
+static void short_headline(const struct frame *f, const struct source *src, char *buf,
+			   size_t size)
+{
+	const struct wb_counters *c = &f->sum_delta.c;
+	unsigned int known = f->cur->known;
+	char exits[16], flushes[16], stolen[16] = "-", nc[32] = "-", lost[16];
+
+	rate_of(f, c->exits, true, exits, sizeof(exits));
+	rate_of(f, c->flushes, known & WB_KNOWN_OUTCOME, flushes, sizeof(flushes));
+	if (known & WB_KNOWN_STALL && f->interval_ns)
+		snprintf(stolen, sizeof(stolen), "%.1f%%",
+			 100.0 * (double)c->stall_ns / (double)f->interval_ns);
+	if (known & WB_KNOWN_NONCOHERENT)
+		snprintf(nc, sizeof(nc), "%u/%u", f->nr_noncoherent, f->nr_living);
+	out_count((double)f->lost_total, lost, sizeof(lost));
+	snprintf(buf, size, "WBINVD/s %s  flushes/s %s  stolen %s  NC VMs %s  lost %s  %s",
+		 exits, flushes, stolen, nc, lost, src->name);
+}
+
+static void draw_headline(const struct ui *ui, int y)
+{
+	char line[1024];
+
+	if (!ui->f) {
+		put_line(ui, y, A_BOLD, "wbinvdtop");
+		return;
+	}
+	batch_headline(ui->f, ui->src, line, sizeof(line));
+	if (out_width(line) > COLS)
+		short_headline(ui->f, ui->src, line, sizeof(line));
+	put_line(ui, y, A_BOLD, line);
 }
 
 /* From the top: host, status, body with its titles; at the bottom the keys. */
 void ui_draw(struct ui *ui)
 {
 	int y = 0, end = LINES;
-	char line[1024];
 
 	if (!ui->screen)
 		return;
 	erase();
-	if (ui->f)
-		put_line(ui, y++, A_BOLD, batch_headline(ui->f, ui->src, line, sizeof(line)));
-	else
-		put_line(ui, y++, A_BOLD, "wbinvdtop");
+	draw_headline(ui, y++);
 	/* Lines are given up in this order as the terminal gets lower. */
+	if (LINES >= 8 && ui->src->notice)
+		put_line(ui, y++, A_NORMAL, ui->src->notice);
 	if (LINES >= 5)
 		draw_status(ui, y++);
 	if (LINES >= 4 || ui->mode == UI_FILTER || ui->mode == UI_INTERVAL)

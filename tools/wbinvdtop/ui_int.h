@@ -13,6 +13,7 @@ enum ui_mode { UI_LIST, UI_HELP, UI_FILTER, UI_INTERVAL };
 struct ui_columns {
 	const struct out_field **sel;
 	size_t n;
+	bool *of_vcpu;	/* of VMs: the column says something of a single vCPU, too */
 };
 
 /*
@@ -42,6 +43,7 @@ struct ui {
 	const struct out_field *sort;	/* NULL: the most expensive first */
 	bool reverse;
 
+	size_t shift;		/* columns behind the name that are skipped */
 	struct ui_rows rows;
 	size_t at;		/* selected row */
 	size_t top;		/* first row on the screen */
