@@ -514,20 +514,24 @@ static int add_fd(struct dev_scan *s, int pidfd, const char *fd, char *target,
 	return group_list_add(groups, group);
 }
 
-/* Descriptors that go away while we read are gone, that is all. */
+/*
+ * Descriptors that go away while we read are gone, that is all.  None at all
+ * is a process that is exiting: its file table goes before its VM does, and
+ * whoever asks then would take the VM for one without devices.
+ */
 static int read_fds(struct dev_scan *s, int pidfd, struct bdf_list *l)
 {
 	struct group_list groups = { 0 };
 	char target[PATH_MAX];
 	struct dirent *de;
-	size_t i, n_known;
+	size_t i, n_known, nr_fds = 0;
 	ssize_t n;
 	int fd, err = 0;
 	DIR *dir;
 
 	fd = openat(pidfd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return errno == EACCES || errno == EPERM ? -EACCES : 0;
+		return errno == EACCES || errno == EPERM ? -EACCES : -ESRCH;
 	dir = fdopendir(fd);
 	if (!dir) {
 		close(fd);
@@ -536,6 +540,7 @@ static int read_fds(struct dev_scan *s, int pidfd, struct bdf_list *l)
 	while (!err && (de = readdir(dir))) {
 		if (de->d_name[0] == '.')
 			continue;
+		nr_fds++;
 		n = readlinkat(fd, de->d_name, target, sizeof(target) - 1);
 		if (n < 0 && errno == EACCES)
 			err = -EACCES;
@@ -545,6 +550,8 @@ static int read_fds(struct dev_scan *s, int pidfd, struct bdf_list *l)
 		err = add_fd(s, pidfd, de->d_name, target, l, &groups);
 	}
 	closedir(dir);
+	if (!err && !nr_fds)
+		err = -ESRCH;
 	n_known = l->n;
 	for (i = 0; !err && i < groups.n; i++)
 		err = add_group(s, groups.group[i], n_known, l);
@@ -595,19 +602,18 @@ static struct holder *holder_get(struct dev_scan *s, pid_t pid, uint64_t start)
 	return h;
 }
 
-/* Brings h->funcs up to date.  0 with an empty list: the process is gone. */
+/* Brings h->funcs up to date. */
 static int holder_read(struct dev_scan *s, struct holder *h, uint64_t now)
 {
 	struct bdf_list list = { 0 };
 	struct stat st;
 	char path[32];
-	int pidfd, err = 0;
+	int pidfd, err;
 
 	snprintf(path, sizeof(path), "proc/%d/fd", (int)h->pid);
 	if (fstatat(s->rootfd, path, &st, 0)) {
-		h->funcs.n = 0;
 		h->read_ns = 0;
-		return errno == EACCES || errno == EPERM ? -EACCES : 0;
+		return errno == EACCES || errno == EPERM ? -EACCES : -ESRCH;
 	}
 	if (h->read_ns && st.st_ino == h->ino && st.st_size && st.st_size == h->nr_fds &&
 	    now - h->read_ns < FDS_NS)
@@ -615,7 +621,9 @@ static int holder_read(struct dev_scan *s, struct holder *h, uint64_t now)
 
 	*strrchr(path, '/') = '\0';
 	pidfd = openat(s->rootfd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (pidfd >= 0 && (!h->start || proc_start_time_at(pidfd) == h->start))
+	if (pidfd < 0 || (h->start && proc_start_time_at(pidfd) != h->start))
+		err = -ESRCH;
+	else
 		err = read_fds(s, pidfd, &list);
 	if (pidfd >= 0)
 		close(pidfd);

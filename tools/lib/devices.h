@@ -74,9 +74,13 @@ void dev_scan_free(struct dev_scan *s);
  * and devices that are not PCI are left out.
  *
  * start is the process's start in clock ticks since boot: another process's
- * devices are not reported (0: not compared).  0, with *n == 0 also when there
- * are none or the process is gone; -EACCES: its descriptors may not be looked
- * at, others' may; -ENOMEM.
+ * devices are not reported (0: not compared, so not for a pid that procfs may
+ * not mean, see vmname_foreign()).
+ *
+ * 0, with *n == 0 when there are none; -ESRCH: the process has ended, is
+ * exiting or is another one, so that what was reported last stays the last;
+ * -EACCES: its descriptors may not be looked at, others' may; -ENOMEM.  *n is
+ * 0 and *devs NULL on error.
  *
  * Called once per second this costs one stat() of /proc/PID/fd and three reads
  * per function on Linux 6.2 and later: facts of a function are re-read at most
