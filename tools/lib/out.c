@@ -81,8 +81,7 @@ int out_select(const struct out_field *list, const char *spec,
 
 		if (!field) {
 			if (*name)
-				log_err("there is no field \"%s\"; --list-fields prints those there are",
-					name);
+				log_err("there is no field \"%s\"; --list-fields prints all", name);
 			else
 				log_err("the list of fields \"%s\" has an empty name in it", spec);
 			free(copy);

@@ -19,7 +19,7 @@ enum out_type {
 	OUT_F64,
 	OUT_BOOL,
 	OUT_STR,	/* valid UTF-8, owned by the row */
-	OUT_SET,	/* bit n set: the number n is a member; a JSON array, "3|4" in CSV and tables */
+	OUT_SET,	/* numbers, one bit each: a JSON array, "3|4" in CSV and tables */
 };
 
 struct out_value {
@@ -42,7 +42,7 @@ enum out_unit {
 
 #define OUT_IN_TABLE	(1u << 0)	/* a default column of the table */
 #define OUT_LEFT	(1u << 1)	/* left aligned, may be cut at the column's end */
-#define OUT_DERIVED	(1u << 2)	/* can be computed from others: in JSON and CSV only when asked for */
+#define OUT_DERIVED	(1u << 2)	/* computed from others: in JSON and CSV only when asked for */
 
 struct out_field {
 	const char *path;	/* JSON path within the row, "delta.exits" */
@@ -93,7 +93,10 @@ void out_csv_header(FILE *f, const struct out_field *const *sel, size_t n, bool 
 void out_csv_row(FILE *f, const struct out_field *const *sel, size_t n, const void *row,
 		 bool first);
 
-/* The row as a JSON object, dots making nested objects; NULL: no memory, or a string is not UTF-8. */
+/*
+ * The row as a JSON object, dots making nested objects; NULL: no memory, or a
+ * string that is not UTF-8.
+ */
 json_t *out_json_row(const struct out_field *const *sel, size_t n, const void *row);
 
 #endif /* OUT_H */

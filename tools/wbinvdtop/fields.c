@@ -146,8 +146,8 @@ static void derived_value(const struct wb_stat *s, const struct frame *f, enum d
 	X(__VA_ARGS__, stall_idle_ns, NS, "idle", "flush callback time on other, idle CPUs")	\
 	X(__VA_ARGS__, cpus_flushed, COUNT, "CPUs", "CPUs flushed, the vCPU's own included")	\
 	X(__VA_ARGS__, mean_ns, NS, "mean", "mean of the timed exits")				\
-	X(__VA_ARGS__, p50_ns, NS, "p50", "median of the timed exits, upper bucket bound")	\
-	X(__VA_ARGS__, p99_ns, NS, "p99", "99th percentile of the timed exits, upper bucket bound") \
+	X(__VA_ARGS__, p50_ns, NS, "p50", "median, upper bucket bound")			\
+	X(__VA_ARGS__, p99_ns, NS, "p99", "99th percentile, upper bucket bound")			\
 	X(__VA_ARGS__, max_ns, NS, "max", "longest of the timed exits")
 
 #define STAT_GETTER(fn, row, stat, path, pfx, shown, item, unit, title, help)			\

@@ -413,29 +413,6 @@ static int build_frame(const struct model *m, struct frame *f, const struct filt
 	return 0;
 }
 
-/* All VMs and shared stalls, but never those of other users of the callback. */
-static struct wb_counters snapshot_sum(const struct wb_snapshot *s)
-{
-	struct wb_counters sum = s->ended;
-
-	for (size_t i = 0; i < s->nr_vms; i++) {
-		struct wb_counters c = vm_total(&s->vms[i]);
-
-		counters_add(&sum, &c);
-	}
-	for (size_t i = 0; i < s->nr_victims; i++) {
-		const struct wb_victim *v = &s->victims[i];
-
-		if (v->culprit_kind != WB_CULPRIT_IS_SHARED)
-			continue;
-		if (v->kind == WB_VICTIM_IDLE)
-			sum.stall_idle_ns += v->stall_ns;
-		else
-			sum.stall_ns += v->stall_ns;
-	}
-	return sum;
-}
-
 /* Remembers what the sum still needs of a VM that is no longer listed. */
 static void keep_gone(struct model *m, const struct wb_vm *vm)
 {

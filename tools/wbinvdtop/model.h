@@ -94,7 +94,7 @@ struct model_filter {
 	size_t nr_pids;
 	const char *const *names;	/* ... or a name that contains one of these, case ignored */
 	size_t nr_names;
-	const char *text;	/* and, typed on the screen: name, id or device contains it; NULL: off */
+	const char *text;	/* and: name, pid, id or device contains it; NULL: off */
 };
 
 /*

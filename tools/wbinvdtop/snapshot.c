@@ -194,6 +194,28 @@ struct wb_counters vm_total(const struct wb_vm *vm)
 	return c;
 }
 
+struct wb_counters snapshot_sum(const struct wb_snapshot *s)
+{
+	struct wb_counters sum = s->ended;
+
+	for (size_t i = 0; i < s->nr_vms; i++) {
+		struct wb_counters c = vm_total(&s->vms[i]);
+
+		counters_add(&sum, &c);
+	}
+	for (size_t i = 0; i < s->nr_victims; i++) {
+		const struct wb_victim *v = &s->victims[i];
+
+		if (v->culprit_kind != WB_CULPRIT_IS_SHARED)
+			continue;
+		if (v->kind == WB_VICTIM_IDLE)
+			sum.stall_idle_ns += v->stall_ns;
+		else
+			sum.stall_ns += v->stall_ns;
+	}
+	return sum;
+}
+
 void counters_add(struct wb_counters *to, const struct wb_counters *c)
 {
 	to->exits += c->exits;

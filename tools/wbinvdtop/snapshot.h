@@ -58,7 +58,7 @@ struct wb_vm {
 	uint64_t key;
 	char *id;		/* "PID-FD", NULL where unknown */
 	pid_t pid;
-	uint64_t start;		/* of the process: clock ticks since boot, as in /proc/PID/stat; 0: unknown */
+	uint64_t start;		/* of the process: clock ticks since boot; 0: unknown */
 	char *name;		/* valid UTF-8, never NULL */
 	bool ended;		/* set in exactly one snapshot, then the VM is left out */
 	enum wb_tri noncoherent;	/* of an ended VM the last known */
@@ -133,6 +133,12 @@ const struct wb_vm *snapshot_find_vm(const struct wb_snapshot *s, uint64_t key);
 
 /* Sum over a VM's vCPUs. */
 struct wb_counters vm_total(const struct wb_vm *vm);
+
+/*
+ * Sum over all VMs, ended ones too, and over shared stalls, but not over those
+ * by other users of the callback.
+ */
+struct wb_counters snapshot_sum(const struct wb_snapshot *s);
 
 void counters_add(struct wb_counters *to, const struct wb_counters *c);
 
