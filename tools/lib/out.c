@@ -376,9 +376,9 @@ void out_csv_row(FILE *f, const struct out_field *const *sel, size_t n, const vo
 }
 
 /* jansson's integers end at 2^63 - 1: 292 years in nanoseconds. */
-static json_t *json_u64(uint64_t u)
+static json_int_t json_from_u64(uint64_t u)
 {
-	return json_integer(u > INT64_MAX ? INT64_MAX : (json_int_t)u);
+	return u > INT64_MAX ? INT64_MAX : (json_int_t)u;
 }
 
 static json_t *json_set(uint64_t set)
@@ -398,7 +398,7 @@ static json_t *json_value(const struct out_value *v)
 {
 	switch (v->type) {
 	case OUT_U64:
-		return json_u64(v->u);
+		return json_integer(json_from_u64(v->u));
 	case OUT_F64:
 		return json_real(v->f);
 	case OUT_BOOL:
@@ -438,26 +438,72 @@ static json_t *json_parent(json_t *obj, const char *path, const char **last)
 	return obj;
 }
 
-json_t *out_json_row(const struct out_field *const *sel, size_t n, const void *row)
+struct out_json {
+	json_t *obj;
+	size_t n;
+	struct {
+		const struct out_field *field;
+		json_t *parent;		/* borrowed, as is value */
+		json_t *value;
+		const char *key;
+	} m[];
+};
+
+void out_json_free(struct out_json *j)
 {
-	json_t *obj = json_object(), *parent = NULL;
-	const char *prefix = NULL;
-	size_t prefix_len = 0;
+	if (!j)
+		return;
+	json_decref(j->obj);
+	free(j);
+}
 
-	for (size_t i = 0; obj && i < n; i++) {
-		struct out_value v = value_of(sel[i], row);
-		const char *path = sel[i]->path, *last = path + prefix_len;
+struct out_json *out_json_new(const struct out_field *const *sel, size_t n)
+{
+	struct out_json *j = calloc(1, sizeof(*j) + n * sizeof(j->m[0]));
 
-		/* Neighbours mostly share their parent. */
-		if (!prefix || strncmp(path, prefix, prefix_len) || strchr(last, '.')) {
-			parent = json_parent(obj, path, &last);
-			prefix = path;
-			prefix_len = last - path;
-		}
-		if (!parent || json_object_set_new(parent, last, json_value(&v))) {
-			json_decref(obj);
+	if (!j)
+		return NULL;
+	j->obj = json_object();
+	j->n = n;
+	for (size_t i = 0; i < n; i++) {
+		j->m[i].field = sel[i];
+		j->m[i].parent = json_parent(j->obj, sel[i]->path, &j->m[i].key);
+		j->m[i].value = json_null();
+		/* Members have their place from now on. */
+		if (json_object_set_new(j->m[i].parent, j->m[i].key, json_null())) {
+			out_json_free(j);
 			return NULL;
 		}
 	}
+	return j;
+}
+
+json_t *out_json_fill(struct out_json *j, const void *row)
+{
+	for (size_t i = 0; i < j->n; i++) {
+		struct out_value v = value_of(j->m[i].field, row);
+
+		if (v.type == OUT_NULL && json_is_null(j->m[i].value))
+			continue;
+		/* Most values are numbers of which only the value changes. */
+		if (v.type == OUT_U64 && json_is_integer(j->m[i].value)) {
+			json_integer_set(j->m[i].value, json_from_u64(v.u));
+			continue;
+		}
+		j->m[i].value = json_value(&v);
+		if (json_object_set_new(j->m[i].parent, j->m[i].key, j->m[i].value)) {
+			j->m[i].value = NULL;
+			return NULL;
+		}
+	}
+	return j->obj;
+}
+
+json_t *out_json_row(const struct out_field *const *sel, size_t n, const void *row)
+{
+	struct out_json *j = out_json_new(sel, n);
+	json_t *obj = j ? json_incref(out_json_fill(j, row)) : NULL;
+
+	out_json_free(j);
 	return obj;
 }

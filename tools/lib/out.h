@@ -99,4 +99,15 @@ void out_csv_row(FILE *f, const struct out_field *const *sel, size_t n, const vo
  */
 json_t *out_json_row(const struct out_field *const *sel, size_t n, const void *row);
 
+/*
+ * The same for many rows, with one object that is used again: sel must live as
+ * long.  out_json_fill() returns a borrowed reference, valid until the next
+ * call; members that the caller adds stay.  NULL as above, after which the
+ * object is of no more use.
+ */
+struct out_json;
+struct out_json *out_json_new(const struct out_field *const *sel, size_t n);
+void out_json_free(struct out_json *j);
+json_t *out_json_fill(struct out_json *j, const void *row);
+
 #endif /* OUT_H */

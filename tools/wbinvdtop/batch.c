@@ -139,10 +139,12 @@ void batch_close(struct batch *b)
 	free(b);
 }
 
-static void rate(const struct frame *f, uint64_t n, bool known, char *buf, size_t size)
+/* n times scale per second. */
+static void rate(const struct frame *f, uint64_t n, bool known, double scale, char *buf,
+		 size_t size)
 {
 	if (known && f->interval_ns)
-		out_count((double)n * 1e9 / (double)f->interval_ns, buf, size);
+		out_count((double)n * scale * 1e9 / (double)f->interval_ns, buf, size);
 	else
 		snprintf(buf, size, "-");
 }
@@ -157,12 +159,12 @@ char *batch_headline(const struct frame *f, const struct source *src, char *buf,
 
 	if (localtime_r(&t, &tm))
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
-	rate(f, c->exits, true, exits, sizeof(exits));
-	rate(f, c->flushes, known & WB_KNOWN_OUTCOME, flushes, sizeof(flushes));
-	rate(f, c->stall_ns, known & WB_KNOWN_STALL, stolen, sizeof(stolen));
-	if ((known & WB_KNOWN_STALL) && f->interval_ns)
-		snprintf(stolen, sizeof(stolen), "%.1f%%",
-			 100.0 * (double)c->stall_ns / (double)f->interval_ns);
+	rate(f, c->exits, true, 1, exits, sizeof(exits));
+	rate(f, c->flushes, known & WB_KNOWN_OUTCOME, 1, flushes, sizeof(flushes));
+	/* 10^9 ns of a second are 100 % of a CPU. */
+	rate(f, c->stall_ns, known & WB_KNOWN_STALL, 1e-7, stolen, sizeof(stolen) - 1);
+	if (*stolen != '-')
+		strcat(stolen, "%");
 	if (known & WB_KNOWN_NONCOHERENT)
 		snprintf(noncoherent, sizeof(noncoherent), "%u of %u", f->nr_noncoherent,
 			 f->nr_living);

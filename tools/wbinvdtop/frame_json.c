@@ -3,36 +3,59 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../lib/devices.h"
 
 #define DUMP_FLAGS (JSON_COMPACT | JSON_EMBED | JSON_REAL_PRECISION(10))
 
-struct selection {
-	const struct out_field **f;
+/* One kind of object: its fields, and the object that holds row after row. */
+struct kind {
+	const struct out_field **sel;
 	size_t n;
+	struct out_json *json;
 };
 
 struct frame_json {
 	bool vcpus;
 	bool record;
 	bool restricted;	/* by -o */
-	struct selection frame;
-	struct selection vm;
-	struct selection vcpu;
-	struct selection victim;
-	struct selection device;
+	struct kind frame;
+	struct kind vm;
+	struct kind vcpu;
+	struct kind victim;
+	struct kind device;
+	FILE *f;		/* of the frame at hand */
+	size_t used;
+	char buf[16384];	/* jansson hands over every comma by itself */
 };
+
+static void kind_free(struct kind *k)
+{
+	out_json_free(k->json);
+	free(k->sel);
+}
+
+static int kind_init(struct kind *k, const struct out_field *list, const char *paths)
+{
+	int err = paths ? out_select(list, paths, &k->sel, &k->n) :
+			  out_select_all(list, &k->sel, &k->n);
+
+	if (err)
+		return err;
+	k->json = out_json_new(k->sel, k->n);
+	return k->json ? 0 : -ENOMEM;
+}
 
 void frame_json_free(struct frame_json *j)
 {
 	if (!j)
 		return;
-	free(j->frame.f);
-	free(j->vm.f);
-	free(j->vcpu.f);
-	free(j->victim.f);
-	free(j->device.f);
+	kind_free(&j->frame);
+	kind_free(&j->vm);
+	kind_free(&j->vcpu);
+	kind_free(&j->victim);
+	kind_free(&j->device);
 	free(j);
 }
 
@@ -46,16 +69,15 @@ int frame_json_new(struct frame_json **out, const char *vm_paths, bool vcpus, bo
 	j->vcpus = vcpus;
 	j->record = record;
 	j->restricted = vm_paths;
-	err = vm_paths ? out_select(vm_fields, vm_paths, &j->vm.f, &j->vm.n) :
-			 out_select_all(vm_fields, &j->vm.f, &j->vm.n);
+	err = kind_init(&j->vm, vm_fields, vm_paths);
 	if (!err)
-		err = out_select_all(frame_fields, &j->frame.f, &j->frame.n);
+		err = kind_init(&j->frame, frame_fields, NULL);
 	if (!err)
-		err = out_select_all(vcpu_fields, &j->vcpu.f, &j->vcpu.n);
+		err = kind_init(&j->vcpu, vcpu_fields, NULL);
 	if (!err)
-		err = out_select_all(victim_fields, &j->victim.f, &j->victim.n);
+		err = kind_init(&j->victim, victim_fields, NULL);
 	if (!err)
-		err = out_select_all(device_fields, &j->device.f, &j->device.n);
+		err = kind_init(&j->device, device_fields, NULL);
 	if (err) {
 		frame_json_free(j);
 		return err;
@@ -64,40 +86,48 @@ int frame_json_new(struct frame_json **out, const char *vm_paths, bool vcpus, bo
 	return 0;
 }
 
-static int dump_to(const char *buf, size_t size, void *f)
+/* Errors show in ferror(). */
+static void drain(struct frame_json *j)
 {
-	return fwrite_unlocked(buf, 1, size, f) == size ? 0 : -1;
+	fwrite(j->buf, 1, j->used, j->f);
+	j->used = 0;
 }
 
-/* The members of obj, which may be NULL: no memory.  Takes obj over. */
-static int put_members(FILE *f, json_t *obj)
+static int append(const char *s, size_t len, void *arg)
 {
-	if (!obj)
-		return -ENOMEM;
-	/* A write error shows in ferror(f), too. */
-	json_dump_callback(obj, dump_to, f, DUMP_FLAGS);
-	json_decref(obj);
+	struct frame_json *j = arg;
+
+	if (len > sizeof(j->buf) - j->used)
+		drain(j);
+	if (len > sizeof(j->buf)) {
+		fwrite(s, 1, len, j->f);
+		return 0;
+	}
+	memcpy(j->buf + j->used, s, len);
+	j->used += len;
 	return 0;
 }
 
-static void put(FILE *f, const char *s)
+static void put(struct frame_json *j, const char *s)
 {
-	fputs_unlocked(s, f);
+	append(s, strlen(s), j);
 }
 
-/* Adds a member that only recordings have; obj and value may be NULL. */
+/* The members of obj without the braces; NULL: no memory. */
+static int put_members(struct frame_json *j, const json_t *obj)
+{
+	return obj && !json_dump_callback(obj, append, j, DUMP_FLAGS) ? 0 : -ENOMEM;
+}
+
+/* Adds a member that only recordings have.  obj and value may be NULL: no memory. */
 static json_t *with(json_t *obj, const char *key, json_t *value)
 {
-	if (json_object_set_new(obj, key, value)) {
-		json_decref(obj);
-		return NULL;
-	}
-	return obj;
+	return json_object_set_new(obj, key, value) ? NULL : obj;
 }
 
-static json_t *row_of(const struct selection *s, const void *row)
+static json_t *row_of(const struct kind *k, const void *row)
 {
-	return out_json_row(s->f, s->n, row);
+	return out_json_fill(k->json, row);
 }
 
 /* Pairs of slot and count, slots that are 0 left out. */
@@ -116,26 +146,27 @@ static json_t *hist_json(const uint32_t *hist)
 	return a;
 }
 
-static int put_devices(const struct frame_json *j, FILE *f, const struct frame_vm *vm)
+static int put_devices(struct frame_json *j, const struct frame_vm *vm)
 {
 	int err = 0;
 
-	put(f, ",\"devices\":[");
+	put(j, ",\"devices\":[");
 	for (size_t i = 0; !err && i < vm->cur->nr_devices; i++) {
 		struct device_row row = { .vm = vm, .dev = &vm->cur->devices[i] };
 		json_t *obj = row_of(&j->device, &row);
 
-		if (j->record && row.dev->name)
-			obj = with(obj, "name", json_string(row.dev->name));
-		put(f, i ? ",{" : "{");
-		err = put_members(f, obj);
-		put(f, "}");
+		if (j->record)
+			obj = with(obj, "name", row.dev->name ? json_string(row.dev->name) :
+							       json_null());
+		put(j, i ? ",{" : "{");
+		err = put_members(j, obj);
+		put(j, "}");
 	}
-	put(f, "]");
+	put(j, "]");
 	return err;
 }
 
-static int put_vcpus(const struct frame_json *j, FILE *f, struct model *m,
+static int put_vcpus(struct frame_json *j, struct model *m,
 		     const struct frame *fr, const struct frame_vm *vm)
 {
 	struct frame_vcpu *vcpus;
@@ -143,57 +174,57 @@ static int put_vcpus(const struct frame_json *j, FILE *f, struct model *m,
 	int err;
 
 	if (vm->cur->vcpus_unknown) {
-		put(f, ",\"vcpus\":null");
+		put(j, ",\"vcpus\":null");
 		return 0;
 	}
 	err = model_vcpus(m, fr, vm, &vcpus, &n);
-	put(f, ",\"vcpus\":[");
+	put(j, ",\"vcpus\":[");
 	for (size_t i = 0; !err && i < n; i++) {
 		struct vcpu_row row = { .frame = fr, .vm = vm, .vcpu = &vcpus[i] };
 		json_t *obj = row_of(&j->vcpu, &row);
 
 		if (j->record)
 			obj = with(obj, "hist", hist_json(vcpus[i].cur->hist));
-		put(f, i ? ",{" : "{");
-		err = put_members(f, obj);
-		put(f, "}");
+		put(j, i ? ",{" : "{");
+		err = put_members(j, obj);
+		put(j, "}");
 	}
-	put(f, "]");
+	put(j, "]");
 	return err;
 }
 
-static int put_vms(const struct frame_json *j, FILE *f, struct model *m, const struct frame *fr)
+static int put_vms(struct frame_json *j, struct model *m, const struct frame *fr)
 {
 	int err = 0;
 
-	put(f, ",\"vms\":[");
+	put(j, ",\"vms\":[");
 	for (size_t i = 0; !err && i < fr->nr_vms; i++) {
 		struct vm_row row = { .frame = fr, .vm = &fr->vms[i] };
 		json_t *obj = row_of(&j->vm, &row);
 
 		if (j->record)
 			obj = with(obj, "key", json_integer(row.vm->cur->key));
-		put(f, i ? ",{" : "{");
-		err = put_members(f, obj);
+		put(j, i ? ",{" : "{");
+		err = put_members(j, obj);
 		if (!err && !j->restricted)
-			err = put_devices(j, f, row.vm);
+			err = put_devices(j, row.vm);
 		if (!err && j->vcpus)
-			err = put_vcpus(j, f, m, fr, row.vm);
-		put(f, "}");
+			err = put_vcpus(j, m, fr, row.vm);
+		put(j, "}");
 	}
-	put(f, "]");
+	put(j, "]");
 	return err;
 }
 
-static int put_victims(const struct frame_json *j, FILE *f, const struct frame *fr)
+static int put_victims(struct frame_json *j, const struct frame *fr)
 {
 	int err = 0;
 
 	if (!(fr->cur->known & WB_KNOWN_STALL)) {
-		put(f, ",\"victims\":null");
+		put(j, ",\"victims\":null");
 		return 0;
 	}
-	put(f, ",\"victims\":[");
+	put(j, ",\"victims\":[");
 	for (size_t i = 0; !err && i < fr->nr_victims; i++) {
 		struct victim_row row = { .frame = fr, .victim = &fr->victims[i] };
 		const struct wb_victim *v = row.victim->cur;
@@ -203,12 +234,14 @@ static int put_victims(const struct frame_json *j, FILE *f, const struct frame *
 			obj = with(obj, "start", json_integer(v->start));
 			if (v->culprit_kind == WB_CULPRIT_IS_VM)
 				obj = with(obj, "culprit_key", json_integer(v->culprit_key));
+			else
+				json_object_del(obj, "culprit_key");
 		}
-		put(f, i ? ",{" : "{");
-		err = put_members(f, obj);
-		put(f, "}");
+		put(j, i ? ",{" : "{");
+		err = put_members(j, obj);
+		put(j, "}");
 	}
-	put(f, "]");
+	put(j, "]");
 	return err;
 }
 
@@ -218,13 +251,16 @@ int frame_json_write(struct frame_json *j, FILE *f, struct model *m, const struc
 	struct frame_row row;
 	int err;
 
+	j->f = f;
+	j->used = 0;
 	frame_row_init(&row, fr, src);
-	put(f, "{");
-	err = put_members(f, row_of(&j->frame, &row));
+	put(j, "{");
+	err = put_members(j, row_of(&j->frame, &row));
 	if (!err)
-		err = put_vms(j, f, m, fr);
+		err = put_vms(j, m, fr);
 	if (!err)
-		err = put_victims(j, f, fr);
-	put(f, "}\n");
+		err = put_victims(j, fr);
+	put(j, "}\n");
+	drain(j);
 	return err;
 }
