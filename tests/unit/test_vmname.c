@@ -52,6 +52,8 @@ static void test_qemu_forms(void **state)
 	expect("qemu\0-name\0debug-threads=on,guest=web", "web");
 	expect("qemu\0-name\0web,process=x,debug-threads=on", "web");
 	expect("qemu\0-name\0guest=a=b", "a=b");
+	expect("qemu\0-name\0web,debug-threads", "web");
+	expect("qemu\0-name\0debug-threads=on,web", NULL);
 	expect("qemu\0-name\0guest=a,guest=b", "b");
 	expect("kvm\0-id\0" "100\0-name\0vm100,debug-threads=on\0-daemonize", "vm100");
 	expect("/nix/store/x/.qemu-system-x86_64-wrapped\0-enable-kvm\0-name\0web", "web");
@@ -143,6 +145,8 @@ static void test_bytes(void **state)
 	expect("qemu\0-name\0\xe2\x82", FFFD FFFD);
 	expect("qemu\0-name\0\xed\xa0\x80", FFFD FFFD FFFD);	/* a surrogate */
 	expect("qemu\0-name\0\xc0\xaf", FFFD FFFD);		/* overlong */
+	expect("qemu\0-name\0\xe0\x80\xaf", FFFD FFFD FFFD);
+	expect("qemu\0-name\0\xf0\x80\x80\xaf", FFFD FFFD FFFD FFFD);
 	expect("qemu\0-name\0\xf4\x90\x80\x80", FFFD FFFD FFFD FFFD);
 	expect("qemu\0-name\0\xf0\x9f\x90\xa7", "\xf0\x9f\x90\xa7");
 	expect("qemu\0-name\0a\nb\x1b[2Jc\x7f", "a" FFFD "b" FFFD "[2Jc" FFFD);
@@ -467,6 +471,7 @@ static void test_limit(void **state)
 	memcpy(buf, "qemu", 5);
 	memcpy(buf + limit - 13, "\0-name\0web01", 13);
 	put_process(t, 100, 1, buf, limit + 64);
+	memset(buf + limit - 13, 'x', 13);
 	memcpy(buf + limit - 10, "\0-name\0web01", 13);
 	put_process(t, 101, 1, buf, limit + 64);
 	c = vmname_cache_new(t->root);

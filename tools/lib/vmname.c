@@ -200,8 +200,6 @@ static bool guest_key(struct slice v, struct slice *guest)
 		key = (struct slice){ v.s, n };
 		if (keyed)
 			val = slice_skip(v, n + 1);
-		else if (!first)
-			val = slice_skip(v, n);
 		n = value_len(val);
 		if (keyed ? slice_is(key, "guest") : first) {
 			*guest = (struct slice){ val.s, n };
