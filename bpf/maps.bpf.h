@@ -110,10 +110,15 @@ struct {
 /*
  * A pointer that the verifier knows, moved to a field.  A load with the
  * field's offset in the instruction cannot reach beyond 32 KiB, and struct
- * kvm is longer.
+ * kvm is longer: the compiler must not fold the two.
  */
-#define field_ptr(type, base, field)	\
-	((void *)(base) + bpf_core_field_offset(type, field))
+#define field_ptr(type, base, field)					\
+	({								\
+		__u64 off_ = bpf_core_field_offset(type, field);	\
+									\
+		asm volatile("" : "+r"(off_));				\
+		(void *)(base) + off_;					\
+	})
 
 #define read_field(dst, type, base, field)	\
 	bpf_probe_read_kernel(&(dst), sizeof(dst), (void *)(base) + bpf_core_field_offset(type, field))

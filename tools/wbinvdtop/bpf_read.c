@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One reading of the BPF maps.
+ *
+ * The order matters.  Skipped runs are read first, so that an exit of which
+ * the end alone is still to come is not taken for a lost one.  vCPU entries
+ * are read before those of destroyed vCPUs, so that an entry that moves in
+ * between is seen twice, which its serial number tells, and never missed.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "src_bpf_int.h"
+
+/* Listing all files of the host may take this share of the time: 1 in ... */
+#define LIST_SHARE	100
+#define LIST_AT_LEAST_NS	(10 * 1000000000ULL)
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+int for_each_entry(struct bpf_source *b, int fd, size_t key_size, size_t value_size, entry_fn fn,
+		   void *ctx)
+{
+	bool more = true, first = true;
+	uint64_t token;
+	__u32 n, i;
+	int err;
+
+	while (more) {
+		n = BATCH;
+		err = bpf_map_lookup_batch(fd, first ? NULL : &token, &token, b->keys, b->values,
+					   &n, NULL);
+		if (err && err != -ENOENT)
+			return err;
+		more = !err;
+		first = false;
+		for (i = 0; i < n; i++) {
+			err = fn(b, (char *)b->keys + i * key_size,
+				 (char *)b->values + i * value_size, ctx);
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+/* As max_word() in the BPF programs stores it. */
+uint64_t epoch_max(const __u64 max[2], uint32_t epoch)
+{
+	uint64_t word = max[epoch & 1];
+
+	if (word >> WB_MAX_NS_BITS != (uint64_t)epoch << WB_MAX_NS_BITS >> WB_MAX_NS_BITS)
+		return 0;
+	return word & WB_MAX_NS_MASK;
+}
+
+struct wb_vm *snapshot_vm(struct wb_snapshot *s, uint64_t gen)
+{
+	size_t lo = 0, hi = s->nr_vms;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->vms[mid].key < gen)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < s->nr_vms && s->vms[lo].key == gen ? &s->vms[lo] : NULL;
+}
+
+static void take_vcpu(struct wb_vcpu *v, const struct wb_vcpu_val *e, uint32_t epoch)
+{
+	v->id = e->vcpu_id;
+	v->total.exits = e->exits;
+	v->total.flushes = e->flushes;
+	v->total.skips = e->skips;
+	v->total.untimed = e->untimed;
+	v->total.emulation_ns = e->emulation_ns;
+	v->total.stall_ns = e->stall_ns;
+	v->total.stall_idle_ns = e->stall_idle_ns;
+	v->total.cpus_flushed = e->cpus_flushed;
+	v->max_ns = e->max_ns;
+	v->interval_max_ns = epoch_max(e->max, epoch);
+	memcpy(v->hist, e->hist, sizeof(v->hist));
+}
+
+/*
+ * An exit that has been open for longer than any exit takes has ended unseen;
+ * the kernel side settles it with the vCPU's next one or its end.
+ */
+static void settle_stale(struct wb_vcpu *v, const struct wb_vcpu_val *e, uint64_t now)
+{
+	if (!e->open || now < e->begin_ns || now - e->begin_ns < 1000000000ULL)
+		return;
+	v->total.exits++;
+	v->total.untimed++;
+	if (e->flush_seq == e->begin_seq || (!e->pending_cpus && e->noncoherent)) {
+		v->total.flushes++;
+		v->total.cpus_flushed += e->pending_cpus;
+	} else {
+		v->total.skips++;
+	}
+}
+
+static int on_vm(struct bpf_source *b, const void *key, const void *value, void *ctx)
+{
+	uint64_t gen;
+
+	(void)ctx;
+	memcpy(&gen, key, sizeof(gen));
+	return vm_table_add(b->vms, gen, value) ? 0 : -ENOMEM;
+}
+
+static int on_vcpu(struct bpf_source *b, const void *key, const void *value, void *ctx)
+{
+	const struct wb_vcpu_val *e = value;
+	struct reading *r = ctx;
+	struct vm_state *state;
+	struct wb_vcpu *v;
+	struct wb_vm *vm;
+
+	(void)key;
+	b->ends_alone_now += e->ends_alone;
+	state = e->gen ? vm_table_find(b->vms, e->gen) : NULL;
+	/* No VM: it has been reported as ended, or it is younger than our list. */
+	vm = state ? snapshot_vm(r->s, e->gen) : NULL;
+	if (!vm)
+		return 0;
+	v = snapshot_add_vcpu(vm);
+	if (!v)
+		return -ENOMEM;
+	take_vcpu(v, e, r->epoch);
+	settle_stale(v, e, r->s->time_ns);
+	state->has_entries = true;
+	if (!state->listed)
+		state->noncoherent = e->noncoherent ? WB_YES : WB_NO;
+	return vm_state_add_serial(state, e->serial);
+}
+
+static int on_retired(struct bpf_source *b, const void *key, const void *value, void *ctx)
+{
+	const struct wb_vcpu_val *e = value;
+	struct reading *r = ctx;
+	struct wb_vcpu v = {};
+	struct vm_state *state;
+	struct wb_vm *vm;
+	size_t i;
+
+	(void)key;
+	b->ends_alone += e->ends_alone;
+	state = vm_table_find(b->vms, e->gen);
+	vm = state ? snapshot_vm(r->s, e->gen) : NULL;
+	if (!vm)
+		return 0;
+	take_vcpu(&v, e, r->epoch);
+	for (i = 0; i < state->nr_serials && i < vm->nr_vcpus; i++) {
+		if (state->serials[i] == e->serial) {
+			/* Moved while we were reading: this is the later copy. */
+			vm->vcpus[i] = v;
+			b->ends_alone_now -= e->ends_alone;
+			return vm_state_keep(state, e->serial, &v);
+		}
+	}
+	return vm_state_keep(state, e->serial, &v);
+}
+
+/* Keys of what was read and is to be deleted. */
+struct keys {
+	uint64_t *key;
+	size_t n, room;
+};
+
+static int keys_add(struct keys *k, uint64_t key)
+{
+	if (k->n == k->room) {
+		size_t room = k->room ? 2 * k->room : 64;
+		uint64_t *p = realloc(k->key, room * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		k->key = p;
+		k->room = room;
+	}
+	k->key[k->n++] = key;
+	return 0;
+}
+
+struct retired_reading {
+	struct reading *r;
+	struct keys keys;
+};
+
+static int on_retired_entry(struct bpf_source *b, const void *key, const void *value, void *ctx)
+{
+	struct retired_reading *rr = ctx;
+	uint64_t serial;
+	int err;
+
+	memcpy(&serial, key, sizeof(serial));
+	err = keys_add(&rr->keys, serial);
+	return err ? err : on_retired(b, key, value, rr->r);
+}
+
+static int read_retired(struct bpf_source *b, struct reading *r)
+{
+	struct retired_reading rr = { .r = r };
+	size_t i;
+	int err;
+
+	err = for_each_entry(b, b->obj->retired, sizeof(uint64_t), b->obj->vcpu_size,
+			     on_retired_entry, &rr);
+	for (i = 0; i < rr.keys.n && !err; i++)
+		bpf_map_delete_elem(b->obj->retired, &rr.keys.key[i]);
+	free(rr.keys.key);
+	return err;
+}
+
+/* Runs the iterator over all open files, when it is due. */
+static int list_vms(struct bpf_source *b, uint64_t now)
+{
+	struct wb_vm_rec rec[32];
+	struct vm_state *s;
+	uint64_t cost;
+	ssize_t n, i;
+	int fd, err = 0;
+
+	b->listed = false;
+	if (now < b->next_list_ns)
+		return 0;
+	fd = bpf_iter_create(b->obj->iter);
+	if (fd < 0)
+		return fd;
+	while ((n = read(fd, rec, sizeof(rec))) > 0) {
+		for (i = 0; i < n / (ssize_t)sizeof(rec[0]) && !err; i++) {
+			struct wb_vm_val val;
+
+			s = rec[i].gen ? vm_table_find(b->vms, rec[i].gen) : NULL;
+			if (!s && rec[i].gen &&
+			    !bpf_map_lookup_elem(b->obj->vms, &rec[i].gen, &val)) {
+				s = vm_table_add(b->vms, rec[i].gen, &val);
+				if (!s)
+					err = -ENOMEM;
+			}
+			if (!s)
+				continue;
+			s->listed = true;
+			s->noncoherent = rec[i].noncoherent ? WB_YES : WB_NO;
+		}
+	}
+	if (n < 0)
+		err = -errno;
+	close(fd);
+	b->listed = !err;
+	cost = clock_ns(CLOCK_MONOTONIC) - now;
+	cost = cost * LIST_SHARE < LIST_AT_LEAST_NS ? cost * LIST_SHARE : LIST_AT_LEAST_NS;
+	/* Cheap enough for every interval, however short. */
+	b->next_list_ns = cost < 1000000000ULL ? 0 : now + cost;
+	return err;
+}
+
+/* Is there nothing left of the VM that could still count? */
+static bool has_ended(const struct bpf_source *b, const struct vm_state *s)
+{
+	if (b->obj->destroy_probed)
+		return s->val.dead && !s->has_entries;
+	return b->listed && !s->listed;
+}
+
+/* vCPUs that are gone, and one vCPU number that stands for several lives. */
+static int add_kept(struct wb_vm *vm, const struct vm_state *s)
+{
+	size_t i, j;
+
+	for (i = 0; i < s->nr_kept; i++) {
+		struct wb_vcpu *v;
+		bool known = false;
+
+		for (j = 0; j < s->nr_serials && !known; j++)
+			known = s->serials[j] == s->kept[i].serial;
+		if (known)
+			continue;
+		v = snapshot_add_vcpu(vm);
+		if (!v)
+			return -ENOMEM;
+		*v = s->kept[i].vcpu;
+	}
+	return 0;
+}
+
+static void merge_lives(struct wb_vm *vm)
+{
+	size_t i, slot, to = 0;
+
+	for (i = 1; i < vm->nr_vcpus; i++) {
+		struct wb_vcpu *a = &vm->vcpus[to], *c = &vm->vcpus[i];
+
+		if (a->id != c->id) {
+			vm->vcpus[++to] = *c;
+			continue;
+		}
+		counters_add(&a->total, &c->total);
+		if (c->max_ns > a->max_ns)
+			a->max_ns = c->max_ns;
+		if (c->interval_max_ns > a->interval_max_ns)
+			a->interval_max_ns = c->interval_max_ns;
+		for (slot = 0; slot < WB_HIST_SLOTS; slot++)
+			a->hist[slot] += c->hist[slot];
+	}
+	if (vm->nr_vcpus)
+		vm->nr_vcpus = to + 1;
+}
+
+/* Names, devices and the end of each VM. */
+static int finish_vms(struct bpf_source *b, struct wb_snapshot *s)
+{
+	struct vm_state *states;
+	size_t i, n;
+	int err;
+
+	states = vm_table_all(b->vms, &n);
+	for (i = 0; i < n; i++) {
+		struct wb_vm *vm = snapshot_vm(s, states[i].gen);
+
+		if (!vm)
+			continue;
+		err = add_kept(vm, &states[i]);
+		if (!err)
+			err = vm_table_identify(b->vms, &states[i], vm, s->time_ns);
+		if (err)
+			return err;
+		vm->noncoherent = states[i].noncoherent;
+		vm->ended = has_ended(b, &states[i]);
+	}
+	snapshot_sort(s);
+	for (i = 0; i < s->nr_vms; i++)
+		merge_lives(&s->vms[i]);
+	return 0;
+}
+
+static int add_vms(struct bpf_source *b, struct wb_snapshot *s)
+{
+	struct vm_state *states;
+	size_t i, n;
+
+	states = vm_table_all(b->vms, &n);
+	for (i = 0; i < n; i++) {
+		struct wb_vm *vm = snapshot_add_vm(s);
+
+		if (!vm)
+			return -ENOMEM;
+		vm->key = states[i].gen;
+		vm->pid = states[i].val.tgid;
+		vm->start = states[i].start;
+		if (states[i].val.id[0]) {
+			vm->id = strndup(states[i].val.id, sizeof(states[i].val.id));
+			if (!vm->id)
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+struct orphans {
+	uint64_t gen;
+	struct keys keys;
+};
+
+static int on_orphan(struct bpf_source *b, const void *key, const void *value, void *ctx)
+{
+	const struct wb_vcpu_val *e = value;
+	struct orphans *o = ctx;
+	uint64_t vcpu;
+
+	if (e->gen != o->gen)
+		return 0;
+	b->ends_alone += e->ends_alone;
+	memcpy(&vcpu, key, sizeof(vcpu));
+	return keys_add(&o->keys, vcpu);
+}
+
+/* Without the destruction probed, entries of a VM that is gone are ours to delete. */
+static int delete_entries(struct bpf_source *b, const struct vm_state *s)
+{
+	struct orphans o = { .gen = s->gen };
+	size_t i;
+	int err;
+
+	err = for_each_entry(b, b->obj->vcpus, sizeof(uint64_t), b->obj->vcpu_size, on_orphan, &o);
+	for (i = 0; i < o.keys.n; i++)
+		bpf_map_delete_elem(b->obj->vcpus, &o.keys.key[i]);
+	free(o.keys.key);
+	bpf_map_delete_elem(b->obj->live, &s->val.kvm);
+	return err;
+}
+
+/* After this reading an ended VM lives on in the sum alone. */
+static int forget_ended(struct bpf_source *b, const struct wb_snapshot *s)
+{
+	struct wb_counters c;
+	size_t i;
+	int err;
+
+	for (i = 0; i < s->nr_vms; i++) {
+		uint64_t gen = s->vms[i].key;
+
+		if (!s->vms[i].ended)
+			continue;
+		c = vm_total(&s->vms[i]);
+		counters_add(&b->ended, &c);
+		if (!b->obj->destroy_probed) {
+			err = delete_entries(b, vm_table_find(b->vms, gen));
+			if (err)
+				return err;
+		}
+		err = bpf_remember_vm(b, &s->vms[i]);
+		if (err)
+			return err;
+		bpf_map_delete_elem(b->obj->vms, &gen);
+		vm_table_remove(b->vms, gen);
+	}
+	return 0;
+}
+
+/* What is lost: see struct wb_vcpu_val. */
+static uint64_t lost(const struct bpf_source *b, uint64_t skipped)
+{
+	struct wb_losses l = bpf_obj_losses(b->obj);
+	uint64_t seen = b->ends_alone + b->ends_alone_now;
+
+	skipped += l.full_begins;
+	return (skipped > seen ? skipped - seen : 0) + l.full_retired;
+}
+
+int bpf_read_maps(struct bpf_source *b, struct wb_snapshot *s)
+{
+	uint64_t skipped = bpf_obj_skipped_begins(b->obj);
+	struct reading r = { .s = s, .epoch = bpf_obj_next_epoch(b->obj) };
+	/* Rows that this reading shows are summed from there, not from here. */
+	struct wb_counters ended = b->ended;
+	int err;
+
+	b->ends_alone_now = 0;
+	vm_table_begin(b->vms);
+	err = list_vms(b, s->time_ns);
+	if (!err)
+		err = for_each_entry(b, b->obj->vms, sizeof(uint64_t), sizeof(struct wb_vm_val),
+				     on_vm, NULL);
+	if (!err)
+		err = add_vms(b, s);
+	if (!err)
+		err = for_each_entry(b, b->obj->vcpus, sizeof(uint64_t), b->obj->vcpu_size,
+				     on_vcpu, &r);
+	if (!err)
+		err = read_retired(b, &r);
+	if (!err)
+		err = finish_vms(b, s);
+	if (!err && b->obj->known & WB_KNOWN_STALL)
+		err = bpf_read_victims(b, &r);
+	if (err)
+		return err;
+	s->known = b->obj->known;
+	s->ended = ended;
+	s->lost = lost(b, skipped);
+	b->src.outliers_dropped = bpf_obj_losses(b->obj).outliers;
+	return forget_ended(b, s);
+}
