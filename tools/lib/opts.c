@@ -102,9 +102,9 @@ static int answer(struct argp_state *state, int key)
 {
 	if (key == 'V')
 		printf("%s %s\n", state->name, VERSION);
-	else
-		argp_state_help(state, stdout,
-				ARGP_HELP_LONG | ARGP_HELP_USAGE | ARGP_HELP_DOC);
+	else	/* argp_state_help() is silent under ARGP_NO_ERRS. */
+		argp_help(state->root_argp, stdout,
+			  ARGP_HELP_LONG | ARGP_HELP_SHORT_USAGE | ARGP_HELP_DOC, state->name);
 	return ECANCELED;
 }
 

@@ -416,6 +416,23 @@ static int run(struct app *app)
 	return err < 0 ? err : 0;
 }
 
+/*
+ * A descriptor below 3 that is closed would be given to the next file that is
+ * opened, and what is meant for people would end in a recording.
+ */
+static int check_standard_files(void)
+{
+	if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
+		log_err("standard output is closed");
+		return -EBADF;
+	}
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return -EBADF;
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct app app = { 0 };
@@ -423,7 +440,10 @@ int main(int argc, char **argv)
 
 	/* Names are UTF-8, and columns are counted in characters; numbers stay as in C. */
 	setlocale(LC_CTYPE, "");
-	err = config_parse(&app.cfg, argc, argv);
+	log_init(argv[0], false);
+	err = check_standard_files();
+	if (!err)
+		err = config_parse(&app.cfg, argc, argv);
 	if (!err)
 		err = run(&app);
 	ui_close(app.ui);

@@ -456,10 +456,11 @@ static void draw_status(struct ui *ui, int y)
 	put_line(ui, y, A_NORMAL, line);
 }
 
-static void rate_of(const struct frame *f, uint64_t n, bool known, char *buf, size_t size)
+static void rate_of(const struct frame *f, uint64_t n, bool known, double unit, char *buf,
+		    size_t size)
 {
 	if (known && f->interval_ns)
-		out_count((double)n * 1e9 / (double)f->interval_ns, buf, size);
+		out_count((double)n * unit / (double)f->interval_ns, buf, size);
 	else
 		snprintf(buf, size, "-");
 }
@@ -470,18 +471,19 @@ static void short_headline(const struct frame *f, const struct source *src, char
 {
 	const struct wb_counters *c = &f->sum_delta.c;
 	unsigned int known = f->cur->known;
-	char exits[16], flushes[16], stolen[16] = "-", nc[32] = "-", lost[16];
+	char exits[16], flushes[16], stolen[16], nc[32] = "-", lost[32];
 
-	rate_of(f, c->exits, true, exits, sizeof(exits));
-	rate_of(f, c->flushes, known & WB_KNOWN_OUTCOME, flushes, sizeof(flushes));
-	if (known & WB_KNOWN_STALL && f->interval_ns)
-		snprintf(stolen, sizeof(stolen), "%.1f%%",
-			 100.0 * (double)c->stall_ns / (double)f->interval_ns);
+	rate_of(f, c->exits, true, 1e9, exits, sizeof(exits));
+	rate_of(f, c->flushes, known & WB_KNOWN_OUTCOME, 1e9, flushes, sizeof(flushes));
+	rate_of(f, c->stall_ns, known & WB_KNOWN_STALL, 100, stolen, sizeof(stolen));
 	if (known & WB_KNOWN_NONCOHERENT)
 		snprintf(nc, sizeof(nc), "%u/%u", f->nr_noncoherent, f->nr_living);
-	out_count((double)f->lost_total, lost, sizeof(lost));
-	snprintf(buf, size, "WBINVD/s %s  flushes/s %s  stolen %s  NC VMs %s  lost %s  %s",
-		 exits, flushes, stolen, nc, lost, src->name);
+	if (f->lost_total < 100000)
+		snprintf(lost, sizeof(lost), "%" PRIu64, f->lost_total);
+	else
+		out_count((double)f->lost_total, lost, sizeof(lost));
+	snprintf(buf, size, "WBINVD/s %s  flushes/s %s  stolen %s%s  NC VMs %s  lost %s  %s",
+		 exits, flushes, stolen, *stolen == '-' ? "" : "%", nc, lost, src->name);
 }
 
 static void draw_headline(const struct ui *ui, int y)

@@ -1,0 +1,138 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The terminal: given back as it was on every way out, kept through Ctrl-Z, and left alone where it
+# cannot show a screen.
+#
+# Run by prove. WBINVDTOP names the binary (default: build/wbinvdtop).
+
+set -u -o pipefail
+
+# shellcheck source=tests/tui/lib.sh disable=SC1094
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+
+REC=${REC:-tests/data/three-vms.jsonl}
+ARGS=(--replay "$REC" -d 86400)
+
+for signal in TERM INT HUP QUIT; do
+	start 80x24 "${ARGS[@]}"
+	sees "screen before SIG$signal" 'q quit'
+	kill -s "$signal" "$(<"$TMP/pid")"
+	ends "SIG$signal" 0
+done
+
+for key in q Q C-c C-\\; do
+	start 80x24 "${ARGS[@]}"
+	sees "screen before $key" 'q quit'
+	keys "$key"
+	ends "key $key" 0
+done
+
+# In every mode of the screen.
+for key in / d h; do
+	start 80x24 "${ARGS[@]}"
+	sees "screen before $key" 'q quit'
+	keys "$key"
+	poll shows_not 'q quit'
+	kill -s TERM "$(<"$TMP/pid")"
+	ends "SIGTERM after $key" 0
+done
+
+# ---- Ctrl-Z -------------------------------------------------------------------------------------
+
+start 80x24 "${ARGS[@]}"
+sees 'screen before C-z' 'q quit'
+keys Space
+before=$(poll shows 'WBINVD/s [0-9]' && screen)
+for round in 1 2; do
+	keys C-z
+	sees "C-z ($round): the shell is back" 'stopped'
+	is "C-z ($round): terminal modes restored" "$(<"$TMP/stopped")" "$(<"$TMP/before")"
+	is "C-z ($round): cursor shown, alternate screen left" \
+		"$(tm display-message -p '#{cursor_flag} #{alternate_on}')" '1 0'
+	keys Enter
+	sees "fg ($round): the screen is back" 'q quit'
+	is "fg ($round): as before" "$(screen)" "$before"
+done
+keys C-z
+sees 'C-z (3): the shell is back' 'stopped'
+resize 100x30
+keys Enter
+sees 'fg (3): a new size is noticed' 'E expand all'
+# Stopped from outside, the tool cannot tidy up; continued, it takes the terminal again.
+kill -s STOP "$(<"$TMP/pid")"
+poll test -s "$TMP/stopped"
+kill -s CONT "$(<"$TMP/pid")"
+sees 'SIGSTOP and SIGCONT' 'q quit'
+kill -s TERM "$(<"$TMP/pid")"
+keys Enter
+ends 'SIGTERM after all that' 0
+
+# ---- the input ends -----------------------------------------------------------------------------
+
+mkfifo "$TMP/input"
+exec 6<>"$TMP/input"
+INPUT=$TMP/input start 80x24 "${ARGS[@]}"
+sees 'keys may come from elsewhere' 'q quit'
+printf ' ' >&6
+sees 'and are read' 'WBINVD/s [0-9]'
+printf 'q' >&6
+ends 'q from elsewhere' 0
+exec 6>&-
+
+INPUT=/dev/null start 80x24 "${ARGS[@]}"
+ends 'end of input' 0
+
+# ---- terminals ----------------------------------------------------------------------------------
+
+for type in vt100 xterm-256color linux; do
+	TERM_TYPE=$type start 80x24 "${ARGS[@]}"
+	sees "TERM=$type: a screen" 'q quit'
+	keys Space
+	is "TERM=$type: the same text" "$(poll shows 'WBINVD/s [0-9]' && screen)" "$before"
+	keys q
+	ends "TERM=$type" 0
+done
+
+for type in dumb no-such-terminal; do
+	TERM_TYPE=$type start 160x50 --replay "$REC" -n 2
+	ends "TERM=$type" 0
+	is "TERM=$type: one sentence" "$(wc -l <"$TMP/stderr")" 1
+	like "TERM=$type: which says why" "$(<"$TMP/stderr")" "'$type' .*; text follows instead"
+	is "TERM=$type: two frames of text" "$(screen | grep -c 'WBINVD/s .*source')" 2
+done
+
+# Attributes without NO_COLOR hold colours once a VM has ended or costs much; with it never.
+start 80x24 "${ARGS[@]}" --view vms
+sees 'screen with colours' 'q quit'
+keys Space Space Space
+sees 'three frames on' 'WBINVD/s [0-9]'
+colour=$'\e''\[([0-9;]*;)?3[0-7](;[0-9]+)*m'
+like 'colours are used' "$(tm capture-pane -e -p)" "$colour"
+keys q
+ends 'colours' 0
+export NO_COLOR=1
+start 80x24 "${ARGS[@]}" --view vms
+sees 'screen with NO_COLOR' 'q quit'
+keys Space Space Space
+sees 'NO_COLOR: three frames on' 'WBINVD/s [0-9]'
+unlike 'NO_COLOR: none is used' "$(tm capture-pane -e -p)" "$colour"
+keys q
+ends 'NO_COLOR' 0
+unset NO_COLOR
+
+# ---- pace ---------------------------------------------------------------------------------------
+
+unset TERM_TYPE
+start 80x24 --replay "$REC"
+sees 'a recording plays at its own pace to its end' 'end of recording'
+keys q
+ends 'at the end' 0
+start 80x24 --replay "$REC" -d 0.1
+sees 'or at that of -d' 'end of recording'
+keys q
+ends 'at the end, faster' 0
+start 80x24 --replay "$REC" -d 0.1 -n 2
+ends '-n ends the screen' 0
+
+done_testing
