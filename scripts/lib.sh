@@ -57,20 +57,20 @@ have_root() {
 
 # scratch DIR: removes DIR at the end of the script, whatever ends it
 SCRATCH=()
-CHILD=
 scratch() {
 	SCRATCH+=("$1")
 	trap 'rm -rf -- "${SCRATCH[@]}"' EXIT
-	trap 'interrupted HUP 129' HUP
-	trap 'interrupted INT 130' INT
-	trap 'interrupted TERM 143' TERM
+	trap 'interrupted 129' HUP
+	trap 'interrupted 130' INT
+	trap 'interrupted 143' TERM
 }
 
+# interrupted STATUS. With TERM in any case: what runs in the background ignores INT.
 interrupted() {
 	trap '' HUP INT TERM
-	[[ ! $CHILD ]] || kill -s "$1" "$CHILD" 2>/dev/null || true
+	jobs -p | xargs -r kill 2>/dev/null || true
 	wait
-	exit "$2"
+	exit "$1"
 }
 
 # run COMMAND...: as COMMAND alone, but a signal to the script ends COMMAND at once. bash would
@@ -79,9 +79,7 @@ run() {
 	local status=0
 
 	"$@" &
-	CHILD=$!
-	wait "$CHILD" || status=$?
-	CHILD=
+	wait $! || status=$?
 	return "$status"
 }
 
