@@ -86,7 +86,7 @@ $(OUT)/%.skel.h: $(OUT)/%.bpf.o
 	$(say) SKEL $@
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
-$(OUT)/obj/wbinvdtop/src_bpf.o: $(OUT)/wbinvd.skel.h
+$(OUT)/obj/wbinvdtop/bpf_obj.o: $(OUT)/wbinvd.skel.h
 
 $(OUT)/obj/%.o: tools/%.c | $(OUT)/.deps
 	@mkdir -p $(@D)
@@ -119,7 +119,7 @@ $(OUT)/unit/%: tests/unit/%.c $(OUT)/wbinvdtop.a $(OUT)/wbinvdbench.a $(OUT)/lib
 	$(Q)$(CC) $(ALLCFLAGS) -Itools $< $(filter %.a,$^) -o $@ -lcmocka $(CURSES) $(LDLIBS)
 
 # Fuzzers want every source instrumented: they compile their own copies.
-FUZZSRC := $(wildcard tools/lib/*.c) $(filter-out %/main.c %/src_bpf.c,$(wildcard tools/wbinvdtop/*.c))
+FUZZSRC := $(wildcard tools/lib/*.c) $(filter-out %/main.c %/bpf_obj.c %/bpf_read.c %/bpf_victims.c %/src_bpf.c,$(wildcard tools/wbinvdtop/*.c))
 $(OUT)/fuzz/%: tests/fuzz/%.c $(FUZZSRC)
 	@mkdir -p $(@D)
 	$(say) FUZZ $@
