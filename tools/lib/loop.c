@@ -19,8 +19,6 @@ enum { FD_SIGNAL, FD_TIMER, FD_OTHERS };
 struct loop {
 	const struct loop_ops *ops;
 	void *ctx;
-	sigset_t old_mask;
-	struct sigaction old_pipe;
 	bool free_running;
 	size_t nr;	/* of fds and cbs */
 	struct pollfd *fds;
@@ -95,14 +93,14 @@ static int block_signals(struct loop *l)
 		return -errno;
 	err = add(l, fd, NULL);
 	if (!err)
-		err = -pthread_sigmask(SIG_BLOCK, &mask, &l->old_mask);
+		err = -pthread_sigmask(SIG_BLOCK, &mask, NULL);
 	if (err) {
 		close(fd);
 		l->nr = 0;
 		return err;
 	}
 	/* A closed pipe is met where it is written to, as EPIPE. */
-	sigaction(SIGPIPE, &ignore, &l->old_pipe);
+	sigaction(SIGPIPE, &ignore, NULL);
 	return 0;
 }
 
@@ -140,8 +138,6 @@ void loop_free(struct loop *l)
 		return;
 	for (size_t i = 0; i < l->nr && i < FD_OTHERS; i++)
 		close(l->fds[i].fd);
-	sigaction(SIGPIPE, &l->old_pipe, NULL);
-	pthread_sigmask(SIG_SETMASK, &l->old_mask, NULL);
 	free(l->fds);
 	free(l->cbs);
 	free(l);

@@ -32,7 +32,10 @@ typedef int (*loop_fd_cb)(void *ctx, int fd);
  */
 int loop_new(struct loop **out, const struct loop_ops *ops, void *ctx);
 
-/* Restores the signal mask. */
+/*
+ * Signals stay as they are: one that comes late must not end the process on
+ * its orderly way out.
+ */
 void loop_free(struct loop *l);
 
 /* 0, -ENOMEM, or -EEXIST when fd is being watched. */

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,279 +9,7 @@
 
 #include "../lib/exitcode.h"
 #include "../lib/log.h"
-#include "../lib/loop.h"
-#include "config.h"
-#include "threshold.h"
-#include "ui.h"
-
-struct app {
-	struct config cfg;
-	struct loop *loop;
-	struct source *src;
-	struct model *model;
-	struct batch *batch;	/* one of batch and ui is there */
-	struct ui *ui;
-	struct ui_config ui_cfg;
-	struct ui_pace pace;
-	struct record *record;
-	struct threshold threshold;
-	struct wb_snapshot *ahead;	/* screen of a replay: the reading whose time has not come */
-	const struct frame *frame;
-	uint64_t frames;	/* shown, the baseline apart */
-	bool record_failed;
-};
-
-/* 0, -ENODATA at the end of a recording, or a negative errno after a sentence. */
-static int read_source(struct app *app, struct wb_snapshot **out)
-{
-	struct wb_snapshot *s = snapshot_new();
-	int err;
-
-	if (!s) {
-		log_err("out of memory");
-		return -ENOMEM;
-	}
-	err = app->src->ops->read(app->src, s);
-	if (err) {
-		snapshot_free(s);
-		return err;
-	}
-	*out = s;
-	return 0;
-}
-
-/* Keeps what is counted when nothing more can be written down. */
-static void record_reading(struct app *app)
-{
-	if (!app->record || !record_frame(app->record, app->model, app->src))
-		return;
-	app->record_failed = true;
-	record_close(app->record);
-	app->record = NULL;
-	if (app->ui)
-		ui_message(app->ui, "The recording could not be written and has ended");
-}
-
-static int accept_reading(struct app *app, struct wb_snapshot *s)
-{
-	int err = model_update(app->model, s, &app->frame);
-
-	if (err) {
-		app->frame = NULL;
-		log_err("out of memory");
-		return err;
-	}
-	record_reading(app);
-	return 0;
-}
-
-/* 0, LOOP_STOP when nobody reads any more, or a negative errno after a sentence. */
-static int show_frame(struct app *app)
-{
-	int err;
-
-	if (app->ui) {
-		err = ui_frame(app->ui, app->frame);
-		if (err)
-			log_err("the screen cannot be drawn: %s", strerror(-err));
-		return err;
-	}
-	err = batch_frame(app->batch, app->model, app->frame, app->src);
-	if (err == -EPIPE)
-		return LOOP_STOP;
-	if (err)
-		log_err("standard output cannot be written: %s", strerror(-err));
-	return err;
-}
-
-static int count_frame(struct app *app)
-{
-	app->frames++;
-	return app->cfg.o.frames && app->frames >= app->cfg.o.frames ? LOOP_STOP : 0;
-}
-
-static bool is_replay(const struct app *app)
-{
-	return app->cfg.src.replay;
-}
-
-/* When the next tick is due, by pace and, on the screen, by the recording. */
-static int set_pace(struct app *app)
-{
-	uint64_t ns = app->pace.interval_ns;
-
-	if (app->pace.paused || app->pace.at_end)
-		ns = LOOP_NEVER;
-	else if (is_replay(app) && !app->ui)
-		ns = 0;
-	else if (app->ahead && !app->pace.fixed)
-		ns = app->ahead->time_ns > app->frame->cur->time_ns ?
-		     app->ahead->time_ns - app->frame->cur->time_ns : 1;
-	return loop_set_interval(app->loop, ns);
-}
-
-/* A replay on the screen knows when the next frame is due by having read it. */
-static int read_ahead(struct app *app)
-{
-	int err;
-
-	if (!is_replay(app) || !app->ui || app->ahead || app->pace.at_end)
-		return 0;
-	err = read_source(app, &app->ahead);
-	if (err != -ENODATA)
-		return err;
-	app->pace.at_end = true;
-	return 0;
-}
-
-/* The next reading into the model.  0, LOOP_STOP at the end of a recording, or an error. */
-static int next_reading(struct app *app)
-{
-	struct wb_snapshot *s = app->ahead;
-	int err;
-
-	if (!s) {
-		err = app->pace.at_end ? -ENODATA : read_source(app, &s);
-		if (err)
-			return err == -ENODATA ? LOOP_STOP : err;
-	}
-	app->ahead = NULL;
-	err = accept_reading(app, s);
-	return err ? err : read_ahead(app);
-}
-
-static int next_frame(struct app *app)
-{
-	int ret = next_reading(app);
-
-	/* The screen stays at the end of a recording. */
-	if (ret == LOOP_STOP && app->ui)
-		return 0;
-	if (!ret)
-		ret = show_frame(app);
-	return ret ? ret : count_frame(app);
-}
-
-/* Where writing fails, the next frame will, and says so. */
-static void put_line(struct app *app, const char *line)
-{
-	if (app->ui)
-		ui_message(app->ui, line);
-	else if (app->cfg.o.format == OPTS_TEXT)
-		printf("%s\n", line);
-	else	/* Frames for programs stay parseable. */
-		fprintf(stderr, "%s\n", line);
-}
-
-static void tell_suppressed(struct app *app)
-{
-	char buf[128];
-
-	if (app->threshold.limit_ns &&
-	    threshold_rest(&app->threshold, app->src, buf, sizeof(buf)))
-		put_line(app, buf);
-}
-
-static int on_tick(void *ctx)
-{
-	struct app *app = ctx;
-	int ret;
-
-	tell_suppressed(app);
-	ret = next_frame(app);
-	/* The grid of a live source stands; recorded intervals differ. */
-	if (!ret && is_replay(app))
-		ret = set_pace(app);
-	return ret;
-}
-
-static void outlier(void *ctx, const struct source_outlier *o)
-{
-	struct app *app = ctx;
-	char buf[512];
-
-	if (threshold_line(&app->threshold, o, app->frame, buf, sizeof(buf)))
-		put_line(app, buf);
-}
-
-static int on_events(void *ctx, int fd)
-{
-	struct app *app = ctx;
-	int err;
-
-	(void)fd;
-	err = app->src->ops->poll_events(app->src, outlier, app);
-	if (!app->ui && app->cfg.o.format == OPTS_TEXT)
-		fflush(stdout);
-	return err;
-}
-
-static int on_keys(void *ctx, int fd)
-{
-	struct app *app = ctx;
-	int keys = ui_input(app->ui), ret = 0;
-
-	(void)fd;
-	if (keys < 0)
-		return keys;
-	if (keys & UI_QUIT)
-		return LOOP_STOP;
-	if (keys & UI_REFRESH)
-		ret = next_frame(app);
-	if (!ret && keys & (UI_REFRESH | UI_PACE))
-		ret = set_pace(app);
-	return ret;
-}
-
-static int on_reader_gone(void *ctx, int fd)
-{
-	(void)ctx;
-	(void)fd;
-	return LOOP_STOP;
-}
-
-/* The signal is blocked and has been taken: here it does what it does by default. */
-static int stop_until_continued(struct app *app)
-{
-	sigset_t tstp;
-
-	if (app->ui)
-		ui_suspend(app->ui);
-	sigemptyset(&tstp);
-	sigaddset(&tstp, SIGTSTP);
-	raise(SIGTSTP);
-	sigprocmask(SIG_UNBLOCK, &tstp, NULL);
-	sigprocmask(SIG_BLOCK, &tstp, NULL);
-	return app->ui ? ui_resume(app->ui) : 0;
-}
-
-/* What has been counted since the last frame is shown before a live batch ends. */
-static int show_rest(struct app *app)
-{
-	int ret;
-
-	if (app->ui || is_replay(app))
-		return LOOP_STOP;
-	tell_suppressed(app);
-	ret = next_frame(app);
-	return ret < 0 ? ret : LOOP_STOP;
-}
-
-static int on_signal(void *ctx, int signo)
-{
-	struct app *app = ctx;
-
-	switch (signo) {
-	case SIGTSTP:
-		return stop_until_continued(app);
-	case SIGCONT:
-		return app->ui ? ui_resume(app->ui) : 0;
-	case SIGWINCH:
-		return app->ui ? ui_resize(app->ui) : 0;
-	default:
-		return show_rest(app);
-	}
-}
+#include "app.h"
 
 static struct model_filter filter_of(const struct config *cfg)
 {
@@ -305,7 +32,7 @@ static int open_screen(struct app *app)
 		.sort = app->cfg.sort,
 		.view = app->cfg.view,
 		.vcpus = app->cfg.vcpus,
-		.replay = is_replay(app),
+		.replay = app_is_replay(app),
 		.filter = filter_of(&app->cfg),
 	};
 	err = ui_open(&app->ui, &app->ui_cfg, app->model, app->src, &app->pace, &why);
@@ -315,7 +42,7 @@ static int open_screen(struct app *app)
 		log_err("the screen cannot be opened: %s", strerror(-err));
 	if (err)
 		return err;
-	return loop_watch(app->loop, STDIN_FILENO, on_keys);
+	return loop_watch(app->loop, STDIN_FILENO, app_on_keys);
 }
 
 static int open_text(struct app *app)
@@ -341,7 +68,7 @@ static int open_text(struct app *app)
 	/* Without this, a long interval would pass before a closed pipe is noticed. */
 	if (!fstat(STDOUT_FILENO, &st) && S_ISFIFO(st.st_mode) &&
 	    (fcntl(STDOUT_FILENO, F_GETFL) & O_ACCMODE) == O_WRONLY)
-		err = loop_watch(app->loop, STDOUT_FILENO, on_reader_gone);
+		err = loop_watch(app->loop, STDOUT_FILENO, app_on_reader_gone);
 	return err;
 }
 
@@ -351,7 +78,7 @@ static int open_recording(struct app *app)
 
 	if (!app->cfg.o.record)
 		return 0;
-	if (is_replay(app) && !stat(app->cfg.src.replay, &from) &&
+	if (app_is_replay(app) && !stat(app->cfg.src.replay, &from) &&
 	    !stat(app->cfg.o.record, &to) &&
 	    from.st_dev == to.st_dev && from.st_ino == to.st_ino) {
 		log_err("--record would overwrite '%s' while it is being replayed",
@@ -365,22 +92,21 @@ static int open_source(struct app *app)
 {
 	int err, fd;
 
-	err = is_replay(app) ? source_open_replay(&app->src, &app->cfg.src)
+	err = app_is_replay(app) ? source_open_replay(&app->src, &app->cfg.src)
 			     : source_open_bpf(&app->src, &app->cfg.src);
 	if (err)
 		return err;
 	app->threshold.limit_ns = app->cfg.src.threshold_ns;
 	fd = app->src->ops->poll_fd(app->src);
-	return fd < 0 ? 0 : loop_watch(app->loop, fd, on_events);
+	return fd < 0 ? 0 : loop_watch(app->loop, fd, app_on_events);
 }
 
 static int run(struct app *app)
 {
-	static const struct loop_ops ops = { .tick = on_tick, .signal = on_signal };
 	struct model_filter filter = filter_of(&app->cfg);
 	int err;
 
-	err = loop_new(&app->loop, &ops, app);
+	err = loop_new(&app->loop, &app_loop_ops, app);
 	if (err) {
 		log_err("signals and timers cannot be set up: %s", strerror(-err));
 		return err;
@@ -405,12 +131,7 @@ static int run(struct app *app)
 		err = open_text(app);
 	if (err)
 		return err;
-	/* The baseline: shown on the screen alone, as nothing has gone by yet. */
-	err = next_reading(app);
-	if (!err && app->ui)
-		err = show_frame(app);
-	if (!err)
-		err = set_pace(app);
+	err = app_start(app);
 	if (!err)
 		err = loop_run(app->loop);
 	return err < 0 ? err : 0;

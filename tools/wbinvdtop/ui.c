@@ -173,7 +173,8 @@ int ui_frame(struct ui *ui, const struct frame *f)
 void ui_message(struct ui *ui, const char *sentence)
 {
 	snprintf(ui->message, sizeof(ui->message), "%s", sentence);
-	ui_draw(ui);
+	/* The model may have a newer frame than was last drawn. */
+	redraw(ui);
 }
 
 int ui_resize(struct ui *ui)
