@@ -9,9 +9,6 @@
 /* No counter is higher: 31 years in nanoseconds, and sums of a few stay below 2^64. */
 #define REPLAY_LIMIT 1000000000000000000ULL
 
-/* Keys that the file gives are below, those made up for VMs without one above. */
-#define REPLAY_OWN_KEYS (1ULL << 62)
-
 struct seen_vcpu {
 	uint32_t id;
 	struct wb_counters total;
@@ -39,7 +36,8 @@ struct replay_state {
 	struct seen_vm **by_identity;	/* NULL until asked for */
 	size_t nr_victims;
 	struct wb_victim *victims;	/* sorted, without their strings */
-	uint64_t next_key;
+	enum { KEYS_UNDECIDED, KEYS_GIVEN, KEYS_MADE_UP } keys;
+	uint64_t next_key;		/* of those made up */
 };
 
 /* One line on its way. */
@@ -81,6 +79,12 @@ int replay_read_stat(struct replay_parse *l, const json_t *obj, const char *path
 
 /* Element nr of "vms". */
 int replay_read_vm(struct replay_parse *l, const json_t *obj, size_t nr);
+
+/*
+ * The key of a VM in obj: -ENODATA in a file that has none.  All keys of a file
+ * are given or none is, so that those made up are nobody else's.
+ */
+int replay_read_key(struct replay_parse *l, const json_t *obj, const char *name, uint64_t *key);
 
 /*
  * Plain --json output has no keys: the VM is the one of the line before with

@@ -45,9 +45,9 @@ static int read_culprit(struct replay_parse *l, const json_t *obj, struct wb_vic
 		v->culprit = NULL;
 		return 0;
 	}
-	if (json_object_get(obj, "culprit_key"))
-		return jread_u64(&l->j, obj, "culprit_key", 0, REPLAY_OWN_KEYS - 1,
-				 &v->culprit_key);
+	err = replay_read_key(l, obj, "culprit_key", &v->culprit_key);
+	if (err != -ENODATA)
+		return err;
 	for (size_t i = 0; v->culprit && i < l->s->nr_vms; i++) {
 		const struct wb_vm *vm = &l->s->vms[i];
 
@@ -320,6 +320,23 @@ static int read_line(struct replay_parse *l, const json_t *root, struct replay_h
 	return set_ended(l, before, &sum.total);
 }
 
+/* jansson's own words quote the input, which a terminal might obey. */
+static const char *json_problem(const json_error_t *e)
+{
+	switch (json_error_code(e)) {
+	case json_error_numeric_overflow:
+		return "a number is too big";
+	case json_error_duplicate_key:
+		return "a name stands twice in one object";
+	case json_error_invalid_utf8:
+		return "not UTF-8";
+	case json_error_stack_overflow:
+		return "nested too deeply";
+	default:
+		return "not JSON";
+	}
+}
+
 int replay_line(struct replay_state *st, const char *text, size_t len, struct replay_head *head,
 		struct wb_snapshot *s, struct wb_snapshot *before, char **error)
 {
@@ -330,7 +347,7 @@ int replay_line(struct replay_state *st, const char *text, size_t len, struct re
 
 	memset(head, 0, sizeof(*head));
 	if (!root)
-		err = jread_bad(&l.j, "not JSON at byte %d", jerr.position);
+		err = jread_bad(&l.j, "%s at byte %d", json_problem(&jerr), jerr.position);
 	else if (!json_is_object(root))
 		err = jread_bad(&l.j, "not a JSON object");
 	else

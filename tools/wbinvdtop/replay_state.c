@@ -12,7 +12,7 @@ struct replay_state *replay_state_new(void)
 	struct replay_state *st = calloc(1, sizeof(*st));
 
 	if (st)
-		st->next_key = REPLAY_OWN_KEYS;
+		st->next_key = 1;
 	return st;
 }
 
@@ -38,6 +38,18 @@ void replay_state_free(struct replay_state *st)
 		return;
 	forget(st);
 	free(st);
+}
+
+int replay_read_key(struct replay_parse *l, const json_t *obj, const char *name, uint64_t *key)
+{
+	bool given = json_object_get(obj, name);
+
+	if (l->st->keys == KEYS_UNDECIDED)
+		l->st->keys = given ? KEYS_GIVEN : KEYS_MADE_UP;
+	if (given != (l->st->keys == KEYS_GIVEN))
+		return jread_bad(&l->j, "%s%s is %s, unlike the keys before", l->j.where, name,
+				 given ? "there" : "missing");
+	return given ? jread_u64(&l->j, obj, name, 0, INT64_MAX, key) : -ENODATA;
 }
 
 static int cmp_u64(uint64_t a, uint64_t b)

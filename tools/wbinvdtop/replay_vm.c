@@ -276,9 +276,8 @@ static int read_identity(struct replay_parse *l, const json_t *obj, struct wb_vm
 		return err;
 	vm->pid = pid;
 	vm->noncoherent = noncoherent < 0 ? WB_UNKNOWN : noncoherent ? WB_YES : WB_NO;
-	if (!json_object_get(obj, "key"))
-		return replay_find_key(l->st, vm);
-	return jread_u64(&l->j, obj, "key", 0, REPLAY_OWN_KEYS - 1, &vm->key);
+	err = replay_read_key(l, obj, "key", &vm->key);
+	return err == -ENODATA ? replay_find_key(l->st, vm) : err;
 }
 
 /* A VM of the reading before the first line. */
