@@ -29,7 +29,6 @@ struct seen_vm {
 struct replay_state {
 	bool started;
 	uint64_t time_ns;
-	uint64_t lost;
 	struct wb_counters sum;
 	size_t nr_vms;
 	struct seen_vm *vms;		/* by key */

@@ -195,7 +195,6 @@ int replay_remember(struct replay_state *st, const struct wb_snapshot *s,
 	st->nr_victims = s->nr_victims;
 	st->started = true;
 	st->time_ns = s->time_ns;
-	st->lost = s->lost;
 	st->sum = *sum;
 	return err;
 }

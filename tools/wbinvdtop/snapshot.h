@@ -92,7 +92,11 @@ struct wb_snapshot {
 	uint64_t time_ns;	/* CLOCK_MONOTONIC */
 	int64_t wall_ns;	/* CLOCK_REALTIME, ns since the epoch */
 	unsigned int known;	/* enum wb_known */
-	uint64_t lost;		/* exits that no program saw, or that found no room in the map */
+	/*
+	 * Exits that no program saw, or that found no room in the map.  May fall
+	 * again, by those that were under way at the reading before.
+	 */
+	uint64_t lost;
 	/*
 	 * Of VMs that have ended and been reported, and the stalls of shared
 	 * culprit of victims that are no longer listed.
