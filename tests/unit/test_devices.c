@@ -585,6 +585,34 @@ static void test_start(void **state)
 	expect_gone(t, 50, 777);
 }
 
+/* Descriptors are looked through when their number changes, or after a while. */
+static void test_kept(void **state)
+{
+	struct image img = endpoint(0, DEVCTL_OFF);
+	struct tree *t = *state;
+	struct stat before, after;
+	char full[PATH_MAX];
+
+	put_function(t, "0000:01:00.0", 7, "dmar0", "vfio-pci", &img);
+	put_function(t, "0000:02:00.0", 8, "dmar0", "vfio-pci", &img);
+	put_fd(t, 50, 11, "/dev/vfio/7", NULL);
+	expect_devices(t, 50, "0000:01:00.0");
+	path_of(t, "proc/50/fd", full);
+	assert_int_equal(stat(full, &before), 0);
+	/* The number stays, as far as the size of the directory tells. */
+	put_link(t, "proc/50/fd/11", "/dev/vfio/8");
+	assert_int_equal(stat(full, &after), 0);
+	assert_int_equal(before.st_size, after.st_size);
+	expect_devices(t, 50, before.st_size ? "0000:01:00.0" : "0000:02:00.0");
+	sleep(6);
+	expect_devices(t, 50, "0000:02:00.0");
+	/* Another directory there is another process. */
+	put_fd(t, 60, 11, "/dev/vfio/7", NULL);
+	tree_remove(t, "proc/50/fd");
+	put_link(t, "proc/50/fd", "../60/fd");
+	expect_devices(t, 50, "0000:01:00.0");
+}
+
 static void test_many(void **state)
 {
 	struct image img = endpoint(0, DEVCTL_OFF);
@@ -916,6 +944,7 @@ int main(void)
 		test_in_tree(test_device_fd),
 		test_in_tree(test_group),
 		test_in_tree(test_start),
+		test_in_tree(test_kept),
 		test_in_tree(test_many),
 		test_in_tree(test_facts),
 		test_in_tree(test_facts_unknown),

@@ -10,7 +10,7 @@
 #include "procutil.h"
 #include "vmname.h"
 
-/* PROC_PID_INIT_INO, include/uapi/linux/nsfs.h and include/linux/proc_ns.h. */
+/* PROC_PID_INIT_INO, include/linux/proc_ns.h; PID_NS_INIT_INO, include/uapi/linux/nsfs.h. */
 #define INIT_PIDNS_LINK	"pid:[4026531836]"
 
 static ssize_t read_some(int fd, char *buf, size_t size)
@@ -186,17 +186,33 @@ int64_t proc_boottime_offset(int procfd)
 	return offset;
 }
 
+/* Whether procfs shows the namespace that this process lives in, and not one above. */
+static bool procfs_is_ours(int procfd)
+{
+	char *buf, *line;
+	bool ours = false;
+	size_t len;
+
+	if (proc_read_file(procfd, "self/status", 65536, &buf, &len))
+		return false;
+	/* One number for each namespace from procfs's inwards. */
+	line = strstr(buf, "\nNSpid:\t");
+	if (line) {
+		line += strlen("\nNSpid:\t");
+		ours = line[strspn(line, "0123456789")] == '\n';
+	}
+	free(buf);
+	return ours;
+}
+
 bool proc_is_init_pidns(int procfd)
 {
 	char link[64];
 	ssize_t n;
 
-	/*
-	 * Process 1 of this procfs lives in the namespace that the procfs
-	 * shows; we ourselves may live below it.
-	 */
+	/* Process 1 of a procfs lives in the namespace that the procfs shows. */
 	n = proc_read_link_name(procfd, "1/ns/pid", link, sizeof(link));
-	if (n < 0)
+	if (n < 0 && procfs_is_ours(procfd))
 		n = proc_read_link_name(procfd, "self/ns/pid", link, sizeof(link));
 	return n < 0 || !strcmp(link, INIT_PIDNS_LINK);
 }
