@@ -257,6 +257,20 @@ exec 4<>"$TMP/fifo" 5>"$TMP/fifo" 4<&-
 is 'output pipe closed: status' "$?" 0
 is 'output pipe closed: no word' "$(<"$ERR")" ''
 
+# A reader that does not read must not keep the tool from ending.
+exec 4<>"$TMP/fifo"
+timeout 0.5 head -c 1048576 /dev/zero >&4
+"$TOOL" --json --replay "$REC" >&4 2>"$ERR" 4<&- &
+pid=$!
+# A recording in text is never waited for, so that it sleeps where it writes.
+until [[ $(<"/proc/$pid/status") =~ State:.S.*SigBlk:.0*[1-9a-f] ]]; do sleep 0.01; done
+kill -TERM "$pid"
+wait "$pid"
+is 'output pipe full, SIGTERM: status' "$?" 0
+is 'output pipe full, SIGTERM: one sentence' "$(<"$ERR")" \
+	'wbinvdtop: nobody reads standard output: the last frame is incomplete'
+exec 4<&-
+
 "$TOOL" --json --replay "$REC" >&- 2>"$ERR"
 is 'standard output closed: status' "$?" 1
 like 'standard output closed: one sentence' "$(<"$ERR")" '^wbinvdtop: standard output is closed$'

@@ -105,7 +105,8 @@ echo "ended with $status"
 exec sleep infinity
 SHELL
 
-# start WIDTHxHEIGHT ARG...: the tool in a terminal of that size. TERM_TYPE, INPUT and NO_COLOR count.
+# start WIDTHxHEIGHT ARG...: the tool in a terminal of that size. TERM_TYPE, LOCALE, INPUT and
+# NO_COLOR count.
 start() {
 	local size=$1
 
@@ -114,7 +115,7 @@ start() {
 	((++SERVER))
 	rm -f -- "$TMP/status" "$TMP/pid" "$TMP/after" "$TMP/stopped"
 	tm new-session -d -x "${size%x*}" -y "${size#*x}" \
-		env TERM="${TERM_TYPE:-screen}" TOP="$TOP" TMP="$TMP" TOOL="$TOOL" INPUT="${INPUT:--}" \
+		env TERM="${TERM_TYPE:-screen}" LC_ALL="${LOCALE:-C.UTF-8}" TOP="$TOP" TMP="$TMP" TOOL="$TOOL" INPUT="${INPUT:--}" \
 		dash "$TMP/shell" "$@"
 }
 

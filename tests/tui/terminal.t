@@ -102,6 +102,27 @@ for type in dumb no-such-terminal; do
 	is "TERM=$type: two frames of text" "$(screen | grep -c 'WBINVD/s .*source')" 2
 done
 
+# ---- characters ---------------------------------------------------------------------------------
+
+sed 's/web01/wéb-日本語本店舗01/g' "$REC" >"$TMP/names"
+start 80x24 --replay "$TMP/names" -d 86400
+keys Space
+sees 'a name is cut by the columns it takes' '2101 \+ wéb-日本語本店  yes'
+keys q
+ends 'wide characters' 0
+LOCALE=C start 80x24 --replay "$TMP/names" -d 86400
+keys Space
+sees 'no UTF-8: a question mark per character' '2101 \+ w\?b-\?{6}01    yes'
+keys q
+ends 'no UTF-8' 0
+
+start 80x24 "${ARGS[@]}"
+sees 'screen before C-s' 'q quit'
+keys C-s Space
+sees 'C-s does not hold the screen' 'WBINVD/s [0-9]'
+keys C-q q
+ends 'C-s' 0
+
 # Attributes without NO_COLOR hold colours once a VM has ended or costs much; with it never.
 start 80x24 "${ARGS[@]}" --view vms
 sees 'screen with colours' 'q quit'

@@ -65,6 +65,10 @@ static int show_frame(struct app *app)
 	err = batch_frame(app->batch, app->model, app->frame, app->src);
 	if (err == -EPIPE)
 		return LOOP_STOP;
+	if (err == -EINTR) {
+		log_warn("nobody reads standard output: the last frame is incomplete");
+		return LOOP_STOP;
+	}
 	if (err)
 		log_err("standard output cannot be written: %s", strerror(-err));
 	return err;
@@ -139,7 +143,7 @@ static void put_line(struct app *app, const char *line)
 	if (app->ui)
 		ui_message(app->ui, line);
 	else if (app->cfg.o.format == OPTS_TEXT)
-		printf("%s\n", line);
+		fprintf(app->out, "%s\n", line);
 	else	/* Frames for programs stay parseable. */
 		fprintf(stderr, "%s\n", line);
 }
@@ -183,7 +187,7 @@ int app_on_events(void *ctx, int fd)
 	(void)fd;
 	err = app->src->ops->poll_events(app->src, outlier, app);
 	if (!app->ui && app->cfg.o.format == OPTS_TEXT)
-		fflush(stdout);
+		fflush(app->out);
 	return err;
 }
 

@@ -13,6 +13,7 @@ struct app {
 	struct loop *loop;
 	struct source *src;
 	struct model *model;
+	FILE *out;		/* text, JSON or CSV; NULL while there is a screen */
 	struct batch *batch;	/* one of batch and ui is there */
 	struct ui *ui;
 	struct ui_config ui_cfg;

@@ -9,6 +9,7 @@
 
 #include "../lib/exitcode.h"
 #include "../lib/log.h"
+#include "../lib/stream.h"
 #include "app.h"
 
 static struct model_filter filter_of(const struct config *cfg)
@@ -62,7 +63,12 @@ static int open_text(struct app *app)
 	struct stat st;
 	int err;
 
-	err = batch_open(&app->batch, stdout, &cfg);
+	app->out = stream_open(STDOUT_FILENO);
+	if (!app->out) {
+		log_err("out of memory");
+		return -ENOMEM;
+	}
+	err = batch_open(&app->batch, app->out, &cfg);
 	if (err)
 		return err;
 	/* Without this, a long interval would pass before a closed pipe is noticed. */
@@ -169,6 +175,8 @@ int main(int argc, char **argv)
 		err = run(&app);
 	ui_close(app.ui);
 	batch_close(app.batch);
+	if (app.out)
+		fclose(app.out);
 	if (record_close(app.record))
 		app.record_failed = true;
 	snapshot_free(app.ahead);

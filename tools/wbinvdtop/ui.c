@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -86,6 +87,18 @@ static int open_columns(struct ui *ui)
 	return find_vcpu_columns(&ui->cols[BATCH_VMS]);
 }
 
+/* A screen held by Ctrl-S would hold SIGTERM as well, in the middle of a write. */
+static void no_flow_control(void)
+{
+	struct termios modes;
+
+	if (tcgetattr(STDOUT_FILENO, &modes))
+		return;
+	modes.c_iflag &= ~IXON;
+	if (!tcsetattr(STDOUT_FILENO, TCSADRAIN, &modes))
+		def_prog_mode();
+}
+
 static int take_terminal(struct ui *ui)
 {
 	set_escdelay(ESC_DELAY_MS);
@@ -99,6 +112,7 @@ static int take_terminal(struct ui *ui)
 	keypad(stdscr, TRUE);
 	nodelay(stdscr, TRUE);
 	intrflush(stdscr, FALSE);
+	no_flow_control();
 	curs_set(0);
 	ui_draw_init(ui);
 	return 0;

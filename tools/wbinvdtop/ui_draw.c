@@ -30,7 +30,7 @@ void ui_draw_init(struct ui *ui)
 	init_pair(PAIR_ENDED, COLOR_CYAN, -1);
 }
 
-/* Bytes of the first character and the columns it takes; what cannot be shown takes none. */
+/* Bytes of the first character and the columns it takes; -1: it cannot be shown. */
 static size_t char_width(const char *s, int *columns)
 {
 	mbstate_t state = { 0 };
@@ -47,34 +47,31 @@ static size_t char_width(const char *s, int *columns)
 }
 
 /*
- * Writes s at most width columns wide and returns the columns used.  Bytes
- * that the terminal cannot show become one '?' per character.
+ * Writes s at most width columns wide and returns how many bytes of it there
+ * was room for.  A character that the terminal cannot show becomes one '?'.
  */
-static int put_text(const struct ui *ui, int y, int x, int width, const char *s)
+static size_t put_text(const struct ui *ui, int y, int x, int width, const char *s)
 {
+	const char *start = s;
 	int used = 0;
 
 	move(y, x);
-	while (*s && used < width) {
+	while (*s) {
 		int columns;
 		size_t len = char_width(s, &columns);
+		/* Without a UTF-8 locale, what follows the first byte of a sequence. */
+		bool rest = !ui->utf8 && ((unsigned char)*s & 0xc0) == 0x80;
 
-		if (columns < 0) {
-			/* In a UTF-8 sequence only the first byte is shown. */
-			if (ui->utf8 || ((unsigned char)*s & 0xc0) != 0x80) {
-				addch('?');
-				used++;
-			}
-			s++;
-			continue;
-		}
-		if (used + columns > width)
+		if (used + (columns < 0 ? !rest : columns) > width)
 			break;
-		addnstr(s, len);
-		used += columns;
+		if (columns >= 0)
+			addnstr(s, len);
+		else if (!rest)
+			addch('?');
+		used += columns < 0 ? !rest : columns;
 		s += len;
 	}
-	return used;
+	return s - start;
 }
 
 /* A whole line in one attribute. */
