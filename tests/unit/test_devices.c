@@ -716,6 +716,39 @@ static void test_facts(void **state)
 	assert_int_equal(dev_scan_bdf(t->scan, "../../etc", &d), -EINVAL);
 }
 
+/* Page tables without a force-coherent bit. */
+static void test_amd_v2(void **state)
+{
+	static const struct {
+		const char *cmdline;
+		int snoop_control;
+	} t[] = {
+		{ "root=/dev/sda1 amd_iommu=pgtbl_v2 quiet\n", -1 },
+		{ "amd_iommu=fullflush,pgtbl_v2\n", -1 },
+		{ "amd_iommu=pgtbl_v2 amd_iommu=pgtbl_v1\n", 1 },
+		{ "x.amd_iommu=pgtbl_v2 pgtbl_v2\n", 1 },
+		{ "quiet\n", 1 },
+		{ "", 1 },
+	};
+	struct image img = endpoint(0, DEVCTL_ON);
+	struct tree *t_root = *state;
+	struct wb_device d;
+	size_t i;
+
+	put_function(t_root, "0000:01:00.0", 1, "ivhd0", "vfio-pci", &img);
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		put_text(t_root, "proc/cmdline", t[i].cmdline);
+		dev_scan_free(t_root->scan);
+		t_root->scan = dev_scan_new(t_root->root);
+		assert_non_null(t_root->scan);
+		facts(t_root, "0000:01:00.0", &d);
+		assert_int_equal(d.snoop_control, t[i].snoop_control);
+		if (d.snoop_control < 0)
+			expect_reason(&d, "version 2 page tables");
+		device_clear(&d);
+	}
+}
+
 static void test_facts_unknown(void **state)
 {
 	struct image img = endpoint(0, DEVCTL_ON), rcie = endpoint(9, DEVCTL_OFF);
@@ -947,6 +980,7 @@ int main(void)
 		test_in_tree(test_kept),
 		test_in_tree(test_many),
 		test_in_tree(test_facts),
+		test_in_tree(test_amd_v2),
 		test_in_tree(test_facts_unknown),
 		test_in_tree(test_changes),
 		test_in_tree(test_names),

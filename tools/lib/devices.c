@@ -70,6 +70,7 @@ struct dev_scan {
 	void *holder_tree;	/* of struct holder, by pid and start */
 	struct holder *holders;	/* the same ones */
 	uint64_t swept_ns;
+	bool amd_v2;		/* AMD's IOMMU uses page tables of version 2 */
 };
 
 static uint64_t now_ns(void)
@@ -152,12 +153,14 @@ static void bdf_list_free(struct bdf_list *l)
  * snooped.  It tells what the IOMMU can do, not what a domain does: VFIO and
  * iommufd use it wherever it is there.
  */
-static void read_iommu(struct func *f, int dirfd)
+static void read_iommu(const struct dev_scan *s, struct func *f, int dirfd)
 {
 	static const char why_none[] =
 		"the kernel knows no IOMMU in front of it, so what becomes of no-snoop is not known";
 	static const char why_driver[] =
 		"the driver of the IOMMU in front of it does not tell whether it can block no-snoop";
+	static const char why_amd_v2[] =
+		"the command line asks for AMD's version 2 page tables, which cannot block no-snoop";
 	char name[64];
 	uint64_t ecap;
 
@@ -168,10 +171,13 @@ static void read_iommu(struct func *f, int dirfd)
 	f->why_iommu = why_driver;
 	if (!proc_read_number(dirfd, "iommu/intel-iommu/ecap", 16, &ecap))
 		f->d.snoop_control = !!(ecap & VTD_ECAP_SC);
+	else if (!strncmp(name, "ivhd", 4) && s->amd_v2)
+		f->why_iommu = why_amd_v2;
 	else if (!strncmp(name, "ivhd", 4))
 		/*
-		 * AMD's page tables always carry the force-coherent bit
-		 * (amd_iommu_enforce_cache_coherency(), drivers/iommu/amd/iommu.c).
+		 * The kernel sets the force-coherent bit in all of AMD's page
+		 * tables of version 1 (amd_iommu_enforce_cache_coherency(),
+		 * drivers/iommu/amd/iommu.c).
 		 */
 		f->d.snoop_control = 1;
 	if (f->d.snoop_control >= 0)
@@ -190,7 +196,7 @@ static int read_identity(struct dev_scan *s, struct func *f, int dirfd)
 		if (!*end && group <= INT_MAX)
 			f->d.group = group;
 	}
-	read_iommu(f, dirfd);
+	read_iommu(s, f, dirfd);
 
 	f->is_vf = !fstatat(dirfd, "physfn", &st, AT_SYMLINK_NOFOLLOW);
 	f->settled = f->is_vf;
@@ -713,6 +719,32 @@ int dev_scan_pid(struct dev_scan *s, pid_t pid, struct wb_device **devs, size_t 
 	return dev_scan_process(s, pid, 0, devs, n);
 }
 
+/*
+ * "amd_iommu=pgtbl_v2": those page tables have no force-coherent bit, though
+ * the kernel reports that coherency is enforced (comment at amdv2_ops,
+ * drivers/iommu/amd/iommu.c).  The last one on the command line counts.
+ */
+static bool amd_page_tables_v2(int rootfd)
+{
+	static const char option[] = "amd_iommu=";
+	char *buf, *p, *word, *save = NULL;
+	bool v2 = false;
+	size_t len;
+
+	if (proc_read_file(rootfd, "proc/cmdline", 65536, &buf, &len))
+		return false;
+	for (p = buf; (word = strtok_r(p, " \n", &save)); p = NULL) {
+		if (strncmp(word, option, strlen(option)))
+			continue;
+		if (strstr(word, "pgtbl_v1"))
+			v2 = false;
+		if (strstr(word, "pgtbl_v2"))
+			v2 = true;
+	}
+	free(buf);
+	return v2;
+}
+
 struct dev_scan *dev_scan_new(const char *root)
 {
 	struct dev_scan *s = calloc(1, sizeof(*s));
@@ -730,6 +762,7 @@ struct dev_scan *dev_scan_new(const char *root)
 		dev_scan_free(s);
 		return NULL;
 	}
+	s->amd_v2 = amd_page_tables_v2(s->rootfd);
 	s->swept_ns = now_ns();
 	return s;
 }
