@@ -32,8 +32,17 @@ static int refused(const struct vfio_dev *v, const char *what)
 {
 	int err = errno;
 
-	log_err("%s: the kernel refuses %s: %s", v->dev.bdf, what, strerror(err));
-	return err == EINVAL || err == ENOTTY || err == ENXIO ? -EOPNOTSUPP : -err;
+	/* VFIO forbids what is unsafe even to root, for instance without interrupt remapping. */
+	log_err("%s: the kernel refuses %s: %s%s", v->dev.bdf, what, strerror(err),
+		err == EPERM ? "; if not root, be root, else dmesg says why" : "");
+	switch (err) {
+	case EINVAL:
+	case ENOTTY:
+	case ENXIO:
+	case ENODEV:
+		return -EOPNOTSUPP;
+	}
+	return -err;
 }
 
 static int open_node(const struct vfio_dev *v, const char *path)
@@ -110,8 +119,14 @@ static int open_iommufd(struct vfio_dev *v, int vm_fd)
 	if (err)
 		return err;
 	bind.iommufd = v->container;
-	if (ioctl(v->device, WB_VFIO_DEVICE_BIND_IOMMUFD, &bind) < 0)
+	if (ioctl(v->device, WB_VFIO_DEVICE_BIND_IOMMUFD, &bind) < 0) {
+		/* What a second bind of a function gets: nothing else here can be invalid. */
+		if (errno == EINVAL) {
+			log_err("%s: another process has it open", v->dev.bdf);
+			return -EBUSY;
+		}
 		return refused(v, "VFIO_DEVICE_BIND_IOMMUFD");
+	}
 	v->dev_id = bind.out_devid;
 	if (ioctl(v->container, WB_IOMMU_IOAS_ALLOC, &alloc) < 0)
 		return refused(v, "IOMMU_IOAS_ALLOC");

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <linux/kvm.h>
@@ -22,12 +23,20 @@
 #define MSR_MTRR_DEF_TYPE	0x2ff
 #define MTRR_ENABLED_WB		0x806
 
-/* Returns -errno; the sentence says which request KVM refused. */
+/* What KVM does not know, it calls invalid: then this kernel cannot, and nobody asked badly. */
 static int kvm_refused(const char *what)
 {
 	int err = errno;
 
-	log_err("KVM refuses %s: %s", what, strerror(err));
+	log_err("KVM refuses %s: %s%s", what, strerror(err),
+		err == EMFILE ? "; raise the limit with ulimit -n" : "");
+	switch (err) {
+	case EINVAL:
+	case ENOTTY:
+	case ENXIO:
+	case ENODEV:
+		return -EOPNOTSUPP;
+	}
 	return -err;
 }
 
@@ -198,15 +207,14 @@ static struct kvm_cpuid2 *supported_cpuid(int kvm)
  */
 static void enable_mtrrs(const struct vcpu *vcpu)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} msrs = {
-		.head.nmsrs = 1,
-		.entry = { .index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WB },
-	};
+	uint64_t buf[(sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)) / sizeof(uint64_t)] = { 0 };
+	struct kvm_msrs *msrs = (struct kvm_msrs *)buf;
 
-	if (ioctl(vcpu->fd, KVM_SET_MSRS, &msrs) != 1)
+	msrs->nmsrs = 1;
+	msrs->entries[0].index = MSR_MTRR_DEF_TYPE;
+	msrs->entries[0].data = MTRR_ENABLED_WB;
+	if (ioctl(vcpu->fd, KVM_SET_MSRS, msrs) != 1)
+
 		log_debug("vCPU %u: KVM takes no MTRR default type", vcpu->id);
 }
 
@@ -249,12 +257,24 @@ static int create_vcpu(struct vm *vm, struct vcpu *vcpu, struct kvm_cpuid2 *cpui
 	return set_state(vm, vcpu, cpuid);
 }
 
+/* Each vCPU is a file. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (!getrlimit(RLIMIT_NOFILE, &limit)) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 int bench_create_vcpus(struct vm *vm)
 {
 	const struct bench_options *opt = vm->opt;
 	struct kvm_cpuid2 *cpuid;
 	int err = 0;
 
+	raise_file_limit();
 	vm->vcpus = calloc(opt->vcpus, sizeof(*vm->vcpus));
 	cpuid = supported_cpuid(vm->kvm);
 	if (!vm->vcpus || !cpuid) {
