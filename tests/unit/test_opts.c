@@ -104,7 +104,7 @@ static void test_any_order(void **state)
 		"--frames 3 --interval 0.25 --batch --fields=a,b --sort=c --pid=1 --pid 77 "
 		"--name web --name=db --colour red --record f --verb";
 	static const char *const lines[] = {
-		"-b -d 0.25 -n 3 -o a,b -s c -p 1 -p 77 -g web -g db --record f --colour red --verbose",
+		"-bd 0.25 -n 3 -o a,b -s c -p 1 -p 77 -g web -g db --record f --colour red --verb",
 		"--colour=red --verbose --record=f -gweb -g db -p1 -p77 -s c -o a,b -n3 -bd0.25",
 		longs,
 	};

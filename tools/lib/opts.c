@@ -158,7 +158,8 @@ const struct argp opts_argp = { .options = options, .parser = parse_opt };
 struct long_list {
 	struct option *longs;
 	size_t nr;
-	char *shorts;	/* getopt's string; a leading ':' tells a missing value from an unknown option */
+	/* getopt's string; a leading ':' tells a missing value from an unknown option. */
+	char *shorts;
 	size_t nr_shorts;
 };
 
@@ -249,7 +250,8 @@ int opts_parse(const struct argp *argp, int argc, char **argv, void *input, stru
 	int err, rest = argc;
 
 	o->interval_ns = OPTS_INTERVAL_DEFAULT;
-	err = argp_parse(argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_EXIT | ARGP_NO_HELP, &rest, input);
+	err = argp_parse(argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_EXIT | ARGP_NO_HELP, &rest,
+			 input);
 	switch (err) {
 	case 0:
 		break;

@@ -231,12 +231,14 @@ static int stop_until_continued(struct app *app)
 }
 
 /* What has been counted since the last frame is shown before a live batch ends. */
-static int show_rest(struct app *app)
+static int show_rest(struct app *app, int signo)
 {
 	int ret;
 
 	if (app->ui || app_is_replay(app))
 		return LOOP_STOP;
+	/* Pending again, it bounds how long the last frame waits for its reader. */
+	raise(signo);
 	tell_suppressed(app);
 	ret = next_frame(app);
 	return ret < 0 ? ret : LOOP_STOP;
@@ -254,7 +256,7 @@ static int on_signal(void *ctx, int signo)
 	case SIGWINCH:
 		return app->ui ? ui_resize(app->ui) : 0;
 	default:
-		return show_rest(app);
+		return show_rest(app, signo);
 	}
 }
 

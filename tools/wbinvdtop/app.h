@@ -20,7 +20,7 @@ struct app {
 	struct ui_pace pace;
 	struct record *record;
 	struct threshold threshold;
-	struct wb_snapshot *ahead;	/* screen of a replay: the reading whose time has not come */
+	struct wb_snapshot *ahead;	/* a replay on the screen: the reading that is due next */
 	const struct frame *frame;
 	uint64_t frames;	/* shown, the baseline apart */
 	bool record_failed;

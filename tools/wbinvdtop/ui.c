@@ -45,7 +45,7 @@ static bool terminal_can(const char **why)
 	return false;
 }
 
-/* ncurses would handle these itself; here they go through the loop or do what they do by default. */
+/* ncurses would handle these itself; here they go through the loop, or act by default. */
 static void unhook_signals(void)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGTSTP, SIGWINCH };

@@ -438,7 +438,8 @@ static void draw_status(struct ui *ui, int y)
 	else if (ui->cfg->replay && !ui->pace->fixed)
 		snprintf(interval, sizeof(interval), "as recorded");
 	else
-		snprintf(interval, sizeof(interval), "every %g s", (double)ui->pace->interval_ns / 1e9);
+		snprintf(interval, sizeof(interval), "every %g s",
+			 (double)ui->pace->interval_ns / 1e9);
 	len = snprintf(line, sizeof(line), "%s, %s", views[ui->view], interval);
 	if (ui->view == BATCH_VMS)
 		len += snprintf(line + len, sizeof(line) - len, ", by %s%s",
