@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# TAP for tests written in bash, and runs of scripts/vm. A test file reads this, calls the checks
+# below and ends with done_testing; a file that ends before has no plan, which prove reports.
+
+TOP=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
+# shellcheck disable=SC2034 # for the tests
+VM=$TOP/scripts/vm GET_KERNEL=$TOP/scripts/kernel
+TMP=$(mktemp -d "${TMPDIR:-/tmp}/test.XXXXXX")
+trap 'rm -rf -- "$TMP"' EXIT
+trap 'exit 1' HUP INT TERM
+
+TESTS=0 FAILURES=0
+
+# shellcheck disable=SC2034
+# The last run: its exit status, where its standard output and error are, and the seconds it took, of
+# the clock or of CPU, whichever is less: on a busy machine the clock says nothing.
+STATUS=0 OUT=$TMP/out ERR=$TMP/err TOOK=0
+
+note() {
+	printf '%s\n' "$@" | sed 's/^/# /'
+}
+
+pass() {
+	((++TESTS))
+	printf 'ok %d - %s\n' "$TESTS" "$1"
+}
+
+# fail NAME [TEXT]...: TEXT says what was seen
+fail() {
+	local name=$1
+
+	shift
+	((++TESTS, ++FAILURES))
+	printf 'not ok %d - %s\n' "$TESTS" "$name"
+	(($# == 0)) || note "$@"
+}
+
+# skip NAME REASON: for what this machine cannot do, never for what went wrong
+skip() {
+	((++TESTS))
+	printf 'ok %d - %s # SKIP %s\n' "$TESTS" "$1" "$2"
+}
+
+# verdict NAME STATUS [TEXT]...: TEXT is shown where STATUS is not 0
+verdict() {
+	local name=$1 status=$2
+
+	shift 2
+	if ((status == 0)); then
+		pass "$name"
+	else
+		fail "$name" "$@"
+	fi
+}
+
+# ok NAME COMMAND [ARG]...: COMMAND succeeds
+ok() {
+	local name=$1 text status=0
+
+	shift
+	text=$("$@" 2>&1) || status=$?
+	verdict "$name" "$status" "'$*' gave $status" "$text"
+}
+
+# is NAME GOT WANTED
+is() {
+	[[ $2 == "$3" ]]
+	verdict "$1" $? "got    '$2'" "wanted '$3'"
+}
+
+# like NAME GOT REGEX, unlike NAME GOT REGEX
+like() {
+	[[ $2 =~ $3 ]]
+	verdict "$1" $? "got '$2'" "wanted something like /$3/"
+}
+
+unlike() {
+	[[ ! $2 =~ $3 ]]
+	verdict "$1" $? "got '$2'" "wanted nothing like /$3/"
+}
+
+# compare NAME NUMBER OPERATOR NUMBER, with the operators of test: -lt, -ge, ...
+compare() {
+	test "$2" "$3" "$4" 2>/dev/null
+	verdict "$1" $? "not so: '$2' $3 '$4'"
+}
+
+# runs COMMAND [ARG]...: sets STATUS, TOOK and the files OUT and ERR
+runs() {
+	local TIMEFORMAT='%0R %0U %0S' real user system
+
+	STATUS=0
+	{ time "$@" >"$OUT" 2>"$ERR" </dev/null || STATUS=$?; } 2>"$TMP/times"
+	read -r real user system <"$TMP/times"
+	# shellcheck disable=SC2034
+	TOOK=$((real < user + system ? real : user + system))
+}
+
+# vm [OPTION]... -- COMMAND [ARG]...
+vm() {
+	runs "$VM" "$@"
+}
+
+# refused NAME STATUS REGEX COMMAND [ARG]...: one sentence on standard error, nothing else, that status
+refused() {
+	local name=$1 status=$2 regex=$3
+
+	shift 3
+	runs "$@"
+	if ((STATUS == status)) && [[ ! -s $OUT && $(wc -l <"$ERR") == 1 && $(<"$ERR") =~ $regex ]]; then
+		pass "$name"
+	else
+		fail "$name" "status $STATUS, wanted $status; error: $(<"$ERR")"
+	fi
+}
+
+# value KEY: from a line KEY=VALUE of the last run's output
+value() {
+	local line
+
+	line=$(grep -m 1 -- "^$1=" "$OUT") && printf '%s\n' "${line#*=}"
+}
+
+done_testing() {
+	printf '1..%d\n' "$TESTS"
+	((FAILURES == 0)) || exit 1
+	exit 0
+}
