@@ -29,66 +29,77 @@ static __always_inline __u64 announced_vcpu(__u64 word)
 	return (word & ADDR_MASK) << 3 | 0xffULL << 56;
 }
 
-/* Bounds of the loops below: CPUs of one word of a mask. */
 #define WORD_BITS	64
 
-static __always_inline void add_to_targets(__u32 word, __u64 bits, __u64 add)
-{
-	int i;
+extern const struct rq runqueues __ksym __weak;
 
-	for (i = 0; i < WORD_BITS && bits; i++) {
-		__u32 cpu = word * WORD_BITS + wb_log2(bits & -bits);
-		__u64 *target = bpf_map_lookup_elem(&targets, &cpu);
-
-		if (target)
-			__sync_fetch_and_add(target, add);
-		bits &= bits - 1;
-	}
-}
-
+/* What is done with the CPUs of a mask. */
 struct mask_ctx {
 	struct wb_vcpu_val *e;
 	__u64 from;		/* address of the mask in the kernel */
-	__u64 add;
-	__u64 online;		/* address of the kernel's mask of online CPUs */
+	__u64 bits;		/* those of the current word that are still to do */
+	__u64 add;		/* to the target of each CPU; 0: count the CPUs that are online */
+	__u32 word;
 	__u32 count;
 };
 
+static __always_inline bool cpu_is_online(__u32 cpu)
+{
+	const struct rq *rq = &runqueues ? bpf_per_cpu_ptr(&runqueues, cpu) : NULL;
+
+	return !rq || rq->online;
+}
+
+/* Loops are helpers' with callbacks: the verifier walks a callback once, a loop 64 times. */
+static long each_cpu(__u32 i, struct mask_ctx *c)
+{
+	__u64 *target;
+	__u32 cpu;
+
+	if (!c->bits)
+		return 1;
+	cpu = c->word * WORD_BITS + wb_log2(c->bits & -c->bits);
+	c->bits &= c->bits - 1;
+	if (!c->add) {
+		c->count += cpu_is_online(cpu);
+		return 0;
+	}
+	target = bpf_map_lookup_elem(&targets, &cpu);
+	if (target)
+		__sync_fetch_and_add(target, c->add);
+	return 0;
+}
+
 static long announce_word(__u32 i, struct mask_ctx *c)
 {
-	__u64 bits = 0;
-
 	if (i >= mask_words || i >= MAX_MASK_WORDS)
 		return 1;
-	bpf_probe_read_kernel(&bits, sizeof(bits), (void *)(c->from + 8 * i));
-	c->e->mask[i] = bits;
-	if (bits)
-		add_to_targets(i, bits, c->add);
+	c->bits = 0;
+	bpf_probe_read_kernel(&c->bits, sizeof(c->bits), (void *)(c->from + 8 * i));
+	c->e->mask[i] = c->bits;
+	c->word = i;
+	bpf_loop(WORD_BITS, each_cpu, c, 0);
 	return 0;
 }
 
 static long withdraw_word(__u32 i, struct mask_ctx *c)
 {
-	__u64 bits;
-
 	if (i >= mask_words || i >= MAX_MASK_WORDS)
 		return 1;
-	bits = c->e->mask[i];
-	if (bits)
-		add_to_targets(i, bits, c->add);
+	c->bits = c->e->mask[i];
+	c->word = i;
+	bpf_loop(WORD_BITS, each_cpu, c, 0);
 	return 0;
 }
 
 static long count_word(__u32 i, struct mask_ctx *c)
 {
-	__u64 bits = 0, online = ~0ULL;
-
 	if (i >= mask_words || i >= MAX_MASK_WORDS)
 		return 1;
-	bpf_probe_read_kernel(&bits, sizeof(bits), (void *)(c->from + 8 * i));
-	if (c->online)
-		bpf_probe_read_kernel(&online, sizeof(online), (void *)(c->online + 8 * i));
-	c->count += __builtin_popcountll(bits & online);
+	c->bits = 0;
+	bpf_probe_read_kernel(&c->bits, sizeof(c->bits), (void *)(c->from + 8 * i));
+	c->word = i;
+	bpf_loop(WORD_BITS, each_cpu, c, 0);
 	return 0;
 }
 
@@ -128,15 +139,13 @@ static __noinline int withdraw(struct wb_vcpu_val *e)
 	return 0;
 }
 
-extern const void __cpu_online_mask __ksym __weak;
-
 /*
  * CPUs that a flush reaches: those of the mask that are online, and with_self
  * the current one, which KVM adds to the mask just before it flushes.
  */
 static __noinline __u32 count_cpus(__u64 vcpu, bool with_self)
 {
-	struct mask_ctx c = { .from = dirty_mask(vcpu), .online = (__u64)&__cpu_online_mask };
+	struct mask_ctx c = { .from = dirty_mask(vcpu) };
 	__u32 cpu = bpf_get_smp_processor_id();
 	__u64 bits = 0;
 

@@ -154,6 +154,10 @@ struct bpf_iter__task_file {
 	struct file *file;
 };
 
+struct rq {
+	int online;
+};
+
 /* Since 6.2 and until 6.14; before and after, __preempt_count stands alone. */
 struct pcpu_hot {
 	int preempt_count;

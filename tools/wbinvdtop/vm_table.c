@@ -180,9 +180,7 @@ static void look_at_devices(struct vm_table *t, struct vm_state *s, uint64_t now
 	if (s->devices_ns && now - s->devices_ns < DEVICES_EVERY_NS &&
 	    s->devices_noncoherent == s->noncoherent)
 		return;
-	if (!s->start || proc_start_time("/proc", s->val.tgid) != s->start)
-		return;
-	if (dev_scan_pid(t->devices, s->val.tgid, &devs, &n))
+	if (dev_scan_process(t->devices, s->val.tgid, s->start, &devs, &n))
 		return;
 	s->devices_ns = now;
 	s->devices_noncoherent = s->noncoherent;
