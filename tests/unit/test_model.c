@@ -124,7 +124,8 @@ static void test_delta(void **state)
 	v = add_vcpu(add_vm(s, 1, 100, 5, "a"), 0, 14, 1000, 2);
 	v->total.untimed = 1;
 	v->total.emulation_ns = 10 * 1000 + 3 * 1200;
-	v->hist[wb_hist_slot(1000)] = 1;
+	v->hist[wb_hist_slot(1000)] = 0;
+	v->hist[wb_hist_slot(1390)] = 1;
 	v->max_ns = 5000;
 	v->interval_max_ns = 1400;
 	f = update(m, s);
@@ -135,9 +136,9 @@ static void test_delta(void **state)
 	assert_int_equal(vm->delta.c.exits, 4);
 	assert_int_equal(vm->delta.timed, 3);
 	assert_int_equal(vm->delta.mean_ns, 1200);
-	/* 1 - 0xfffffffe = 3 modulo 2^32, in slot 896 to 1023 */
+	/* 0 - 0xfffffffe = 2 modulo 2^32, in slot 896 to 1023; then one in 1280 to 1535 */
 	assert_int_equal(vm->delta.p50_ns, 1023);
-	assert_int_equal(vm->delta.p99_ns, 1023);
+	assert_int_equal(vm->delta.p99_ns, 1400);
 	assert_int_equal(vm->delta.max_ns, 1400);
 	assert_int_equal(vm->delta.c.cpus_flushed, 8);
 	assert_int_equal(vm->total.max_ns, 5000);
@@ -293,18 +294,21 @@ static void test_victims(void **state)
 	/* twice the same: added up */
 	add_victim(s, WB_VICTIM_TASK, 300, "spin", WB_CULPRIT_IS_SHARED, 0, 2, 70);
 	add_victim(s, WB_VICTIM_TASK, 300, "spin", WB_CULPRIT_IS_SHARED, 0, 3, 330);
-	add_victim(s, WB_VICTIM_IDLE, 0, "idle", WB_CULPRIT_IS_SHARED, 0, 1, 40);
+	add_victim(s, WB_VICTIM_IDLE, 0, "idle", WB_CULPRIT_IS_SHARED, 0, 3, 40);
+	add_victim(s, WB_VICTIM_TASK, 302, "rarely", WB_CULPRIT_IS_OTHER, 0, 2, 40);
 	add_victim(s, WB_VICTIM_TASK, 300, "spin", WB_CULPRIT_IS_OTHER, 0, 1, 9000);
 	f = update(m, s);
 	/* The first has not been stalled again; the most stalled come first. */
-	assert_int_equal(f->nr_victims, 4);
+	assert_int_equal(f->nr_victims, 5);
 	assert_int_equal(f->victims[0].cur->culprit_kind, WB_CULPRIT_IS_OTHER);
 	assert_int_equal(f->victims[1].cur->culprit_kind, WB_CULPRIT_IS_SHARED);
 	assert_int_equal(f->victims[1].count, 3);
 	assert_int_equal(f->victims[1].stall_ns, 330);
 	assert_string_equal(f->victims[2].cur->name, "new");
 	assert_int_equal(f->victims[2].stall_ns, 200);
+	/* equally long: the more often */
 	assert_int_equal(f->victims[3].cur->kind, WB_VICTIM_IDLE);
+	assert_string_equal(f->victims[4].cur->name, "rarely");
 	/* VM 200, shared 330; idle apart; never what others flushed */
 	assert_int_equal(f->sum_delta.c.stall_ns, 530);
 	assert_int_equal(f->sum_delta.c.stall_idle_ns, 40);

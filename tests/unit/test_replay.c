@@ -645,6 +645,25 @@ static void nullify(json_t *v, const char *key)
 		nullify(member, key);
 }
 
+/* Lines that differ in quantiles at most. */
+static void assert_same_but_quantiles(const char *a, const char *b)
+{
+	while (*a && *b) {
+		json_t *first = line_of(a, 0), *second = line_of(b, 0);
+
+		nullify(first, "p50_ns");
+		nullify(first, "p99_ns");
+		nullify(second, "p50_ns");
+		nullify(second, "p99_ns");
+		assert_true(json_equal(first, second));
+		json_decref(first);
+		json_decref(second);
+		a = strchr(a, '\n') + 1;
+		b = strchr(b, '\n') + 1;
+	}
+	assert_true(!*a && !*b);
+}
+
 /* What --json wrote, with or without vCPUs, says the same again but for its quantiles. */
 static void test_plain_json(void **state)
 {
@@ -654,24 +673,106 @@ static void test_plain_json(void **state)
 	for (unsigned int i = 0; i < 4; i++) {
 		const struct batch_config *cfg = i & 1 ? &json : &json_plain;
 		char *text = slurp(paths[i / 2]), *once = play_text(text, cfg);
-		char *twice = play_text(once, cfg), *a = once, *b = twice;
+		char *twice = play_text(once, cfg);
 
-		while (*a && *b) {
-			json_t *first = line_of(a, 0), *second = line_of(b, 0);
-
-			nullify(first, "p50_ns");
-			nullify(first, "p99_ns");
-			assert_true(json_equal(first, second));
-			json_decref(first);
-			json_decref(second);
-			a = strchr(a, '\n') + 1;
-			b = strchr(b, '\n') + 1;
-		}
-		assert_true(!*a && !*b);
+		assert_null(strstr(twice, "\"p50_ns\":1"));
+		assert_same_but_quantiles(once, twice);
 		free(text);
 		free(once);
 		free(twice);
 	}
+}
+
+/* Two VMs of one process without an id are told apart by their order. */
+static void test_plain_twins(void **state)
+{
+	struct live live = live_source();
+	char *once, *twice;
+
+	(void)state;
+	assert_int_equal(play(&live.base, &json, NULL, &once), -ENODATA);
+	twice = play_text(once, &json);
+	assert_same_but_quantiles(once, twice);
+	free(once);
+	free(twice);
+}
+
+/* A process may make a VM again under the number of one that has ended. */
+static void test_plain_again(void **state)
+{
+	char *text = slurp(STALL), *plain = play_text(text, &json);
+	char *ended = replaced(plain, 2, "\"ended\":false", "\"ended\":true");
+	char *out = play_text(ended, &json);
+	json_t *second = line_of(out, 1);
+
+	(void)state;
+	/* A, the second of the line: all it has is new */
+	assert_int_equal(at(second, "vms.0.pid"), 100);
+	assert_int_equal(at(second, "vms.0.delta.exits"), 5);
+	json_decref(second);
+	free(out);
+	free(ended);
+	free(plain);
+	free(text);
+}
+
+/* Culprits that a filter left out are still two. */
+static void test_plain_unlisted(void **state)
+{
+	char *text = slurp(STALL), *plain = play_text(text, &json);
+	char *one = replaced(plain, 1, "\"culprit\":\"200-12\"", "\"culprit\":\"1-1\"");
+	char *two = replaced(one, 1, "\"culprit\":\"100-10\"", "\"culprit\":\"2-2\"");
+	char *out = play_text(two, &json);
+	json_t *first = line_of(out, 0);
+
+	(void)state;
+	assert_int_equal(json_array_size(json_object_get(first, "victims")), 6);
+	json_decref(first);
+	free(out);
+	free(two);
+	free(one);
+	free(plain);
+	free(text);
+}
+
+/* More than any buffer on the way holds. */
+static void test_big(void **state)
+{
+	struct model *m = model_new();
+	struct live live = live_source();
+	const struct frame *f;
+	struct batch *b;
+	char *name = malloc(40001), *text;
+	json_t *frame, *vm;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	memset(name, 'x', 40000);
+	name[40000] = '\0';
+	assert_int_equal(batch_open(&b, out, &json), 0);
+	for (uint64_t t = 1; t <= 2; t++) {
+		struct wb_snapshot *s = snap(t);
+		struct wb_vm *v = add_vm(s, 1, 100, 5, t == 1 ? "x" : name);
+
+		for (unsigned int i = 0; i < 1000; i++)
+			add_vcpu(v, i, i * t, 1000 + i, 2);
+		assert_int_equal(model_update(m, s, &f), 0);
+	}
+	assert_int_equal(batch_frame(b, m, f, &live.base), 0);
+	batch_close(b);
+	fclose(out);
+	frame = line_of(text, 0);
+	vm = json_array_get(json_object_get(frame, "vms"), 0);
+	assert_string_equal(json_string_value(json_object_get(vm, "name")), name);
+	assert_int_equal(json_array_size(json_object_get(vm, "vcpus")), 1000);
+	for (unsigned int i = 0; i < 1000; i++)
+		assert_int_equal(at(json_array_get(json_object_get(vm, "vcpus"), i),
+				    "delta.exits"), i);
+	json_decref(frame);
+	free(text);
+	free(name);
+	model_free(m);
 }
 
 /* Recording a replay of plain output makes a recording of it. */
@@ -724,6 +825,19 @@ static void test_no_baseline(void **state)
 	free(whole);
 	free(out);
 	free(text);
+
+	/* 3 exits were lost, but before the last line. */
+	text = slurp(THREE);
+	cut = text;
+	for (unsigned int i = 0; i < 6; i++)
+		cut = strchr(cut, '\n') + 1;
+	out = play_text(cut, &json);
+	a = line_of(out, 0);
+	assert_int_equal(at(a, "lost.total"), 3);
+	assert_int_equal(at(a, "lost.delta"), 0);
+	json_decref(a);
+	free(out);
+	free(text);
 }
 
 /* --- bad input --------------------------------------------------------------- */
@@ -752,6 +866,8 @@ static void test_refused(void **state)
 		  ", line 1: source holds control characters" },
 		{ 1, "T00:00:10.0", " 00:00:10.0", 0,
 		  ", line 1: time is not as in 2025-12-31T23:59:59.000000000Z" },
+		{ 1, "00:00:10.000000000Z", "00:00:10.000000000+01:00", 0,
+		  ", line 1: time is not as in 2025-12-31T23:59:59.000000000Z" },
 		{ 1, "2025-01-01T00:00:10", "9999-01-01T00:00:10", 0,
 		  ", line 1: time is not as in 2025-12-31T23:59:59.000000000Z" },
 		{ 1, ":12000000000,", ":9000000000,", 0,
@@ -762,6 +878,8 @@ static void test_refused(void **state)
 		  ", line 2: a number is too big at byte " },
 		{ 1, "\"interval_ns\":2000000000", "\"interval_ns\":2000000001", 0,
 		  ", line 2: interval_ns reaches back beyond the line before" },
+		{ 1, "\"interval_ns\":0", "\"interval_ns\":10000000001", 0,
+		  ", line 1: interval_ns is more than time_ns" },
 		{ 1, "\"interval_ns\":1000000000", "\"interval_ns\":0", 1,
 		  ", line 3: interval_ns is 0: another recording begins here" },
 		{ 2, "\"lost\":{\"total\":0", "\"lost\":{\"total\":-1", 0,
@@ -814,6 +932,8 @@ static void test_refused(void **state)
 		{ 1, "[43,2]", "[47,2]", 0,
 		  ", line 2: vms[0].vcpus[0].hist[1] is out of order, or its slot is not below "
 		  "110" },
+		{ 1, "\"count\":1,", "\"count\":1000000000000000000,", 0,
+		  ", line 2: the stalls of the victims are absurdly many" },
 		{ 1, "\"kind\":\"task\"", "\"kind\":\"cow\"", 0,
 		  ", line 2: victims[0].kind is neither vm, task nor idle" },
 		{ 2, "\"victims\":[", "\"victims\":null,\"x\":[", 0,
@@ -834,6 +954,19 @@ static void test_refused(void **state)
 		assert_refused(bad, t[i].frames, t[i].sentence);
 		free(bad);
 	}
+	free(text);
+}
+
+static void test_long_string(void **state)
+{
+	char *text = slurp(STALL), *name, *bad;
+
+	(void)state;
+	assert_true(asprintf(&name, "\"name\":\"%05000d\"", 0) > 0);
+	bad = replaced(text, 1, "\"name\":\"A\"", name);
+	assert_refused(bad, 0, ", line 2: vms[0].name has 5000 bytes, more than 4096");
+	free(bad);
+	free(name);
 	free(text);
 }
 
@@ -1048,9 +1181,14 @@ int main(void)
 		cmocka_unit_test(test_fixture_round_trip),
 		cmocka_unit_test(test_record_is_whole),
 		cmocka_unit_test(test_plain_json),
+		cmocka_unit_test(test_plain_twins),
+		cmocka_unit_test(test_plain_again),
+		cmocka_unit_test(test_plain_unlisted),
+		cmocka_unit_test(test_big),
 		cmocka_unit_test(test_plain_becomes_recording),
 		cmocka_unit_test(test_no_baseline),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_long_string),
 		cmocka_unit_test(test_backwards),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_unreadable),

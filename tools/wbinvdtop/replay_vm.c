@@ -111,7 +111,6 @@ static int add_before(struct wb_vm *before, const struct wb_vcpu *v,
 	if (!b)
 		return -ENOMEM;
 	*b = *v;
-	b->interval_max_ns = 0;
 	counters_sub(&b->total, delta);
 	return 0;
 }
