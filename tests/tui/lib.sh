@@ -92,8 +92,10 @@ stty -g >"$TMP/before"
 # The pid is the tool's own.
 sh -c 'echo $$ >"$TMP/pid"; exec "$@"' tool "$TOOL" "$@" 2>"$TMP/stderr" <"$INPUT"
 status=$?
-while [ "$status" = 148 ]; do
+# Stopped by SIGTSTP or SIGSTOP; what shells for people do to the modes then is done here as well.
+while [ "$status" = 148 ] || [ "$status" = 147 ]; do
 	stty -g >"$TMP/stopped"
+	stty sane
 	echo stopped
 	read -r _
 	fg >/dev/null

@@ -61,11 +61,12 @@ keys Enter
 sees 'fg (3): a new size is noticed' 'E expand all'
 # Stopped from outside, the tool cannot tidy up; continued, it takes the terminal again.
 kill -s STOP "$(<"$TMP/pid")"
-poll test -s "$TMP/stopped"
-kill -s CONT "$(<"$TMP/pid")"
-sees 'SIGSTOP and SIGCONT' 'q quit'
-kill -s TERM "$(<"$TMP/pid")"
+sees 'SIGSTOP: the shell is back' 'stopped'
 keys Enter
+ok 'SIGCONT: the screen is clean' poll shows_not 'stopped'
+keys h
+sees 'and a key is read without Enter' 'any key: back'
+kill -s TERM "$(<"$TMP/pid")"
 ends 'SIGTERM after all that' 0
 
 # ---- the input ends -----------------------------------------------------------------------------

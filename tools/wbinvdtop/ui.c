@@ -209,7 +209,8 @@ void ui_suspend(struct ui *ui)
 
 int ui_resume(struct ui *ui)
 {
-	/* The first refresh after endwin() takes the terminal again. */
+	/* After SIGSTOP there was no endwin(), but a shell that set its own modes. */
+	reset_prog_mode();
 	return ui_resize(ui);
 }
 
