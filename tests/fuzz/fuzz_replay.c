@@ -43,9 +43,29 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned int seed)
 {
 	static const char *const words[] = {
-		"0", "1", "2", "7", "43", "109", "110", "-1", "4294967295", "4294967296",
-		"999999999999999999", "1000000000000000001", "9223372036854775807", "1e9", "null",
-		"true", "false", "\"shared\"", "\"other\"", "\"\"", "[]", "{}", "[[3,5]]",
+		"0",
+		"1",
+		"2",
+		"7",
+		"43",
+		"109",
+		"110",
+		"-1",
+		"4294967295",
+		"4294967296",
+		"999999999999999999",
+		"1000000000000000001",
+		"9223372036854775807",
+		"1e9",
+		"null",
+		"true",
+		"false",
+		"\"shared\"",
+		"\"other\"",
+		"\"\"",
+		"[]",
+		"{}",
+		"[[3,5]]",
 	};
 	size_t begin, end, len;
 	const char *word;
@@ -104,7 +124,7 @@ static int play(const char *data, size_t size, char **shown, size_t *shown_len, 
 	m = model_new();
 	out = open_memstream(shown, shown_len);
 	rec = open_memstream(recorded, recorded_len);
-	for (unsigned int n = 0; ; n++) {
+	for (unsigned int n = 0;; n++) {
 		struct wb_snapshot *s = snapshot_new();
 
 		err = src->ops->read(src, s);

@@ -9,8 +9,8 @@
 
 #include "../../tools/wbinvdtop/model.h"
 
-#define KNOWN_ALL (WB_KNOWN_OUTCOME | WB_KNOWN_TIME | WB_KNOWN_CPUS | WB_KNOWN_STALL | \
-		   WB_KNOWN_NONCOHERENT)
+#define KNOWN_ALL \
+	(WB_KNOWN_OUTCOME | WB_KNOWN_TIME | WB_KNOWN_CPUS | WB_KNOWN_STALL | WB_KNOWN_NONCOHERENT)
 
 static inline struct wb_snapshot *snap(uint64_t seconds)
 {
@@ -59,9 +59,8 @@ static inline struct wb_vcpu *add_vcpu(struct wb_vm *vm, uint32_t id, uint64_t n
 }
 
 static inline struct wb_victim *add_victim(struct wb_snapshot *s, enum wb_victim_kind kind,
-					   pid_t pid, const char *name,
-					   enum wb_culprit_kind by, uint64_t key,
-					   uint64_t count, uint64_t ns)
+					   pid_t pid, const char *name, enum wb_culprit_kind by,
+					   uint64_t key, uint64_t count, uint64_t ns)
 {
 	struct wb_victim *v = snapshot_add_victim(s);
 

@@ -116,7 +116,7 @@ static void test_delta(void **state)
 
 	(void)state;
 	v = add_vcpu(add_vm(s, 1, 100, 5, "a"), 0, 10, 1000, 2);
-	v->hist[wb_hist_slot(1000)] = 0xfffffffe;	/* wraps below */
+	v->hist[wb_hist_slot(1000)] = 0xfffffffe; /* wraps below */
 	update(m, s);
 
 	s = snap(12);
@@ -180,7 +180,7 @@ static void test_vcpu_join(void **state)
 
 	(void)state;
 	vm = add_vm(s, 7, 100, 5, "a");
-	add_vcpu(vm, 2, 20, 100, 1);	/* out of order: the model sorts */
+	add_vcpu(vm, 2, 20, 100, 1); /* out of order: the model sorts */
 	add_vcpu(vm, 0, 10, 100, 1);
 	add_vcpu(add_vm(s, 3, 90, 5, "b"), 0, 1000, 100, 1);
 	update(m, s);
@@ -565,16 +565,15 @@ static void test_unknown_is_null(void **state)
 		unsigned int known;
 		const char *path;
 	} rows[] = {
-		{ WB_KNOWN_OUTCOME, "delta.flushes" }, { WB_KNOWN_OUTCOME, "delta.skips" },
-		{ WB_KNOWN_OUTCOME, "rate.flushes" }, { WB_KNOWN_OUTCOME, "rate.skips" },
-		{ WB_KNOWN_OUTCOME, "cpus_per_flush" }, { WB_KNOWN_CPUS, "cpus_per_flush" },
-		{ WB_KNOWN_CPUS, "delta.cpus_flushed" },
-		{ WB_KNOWN_TIME, "delta.untimed" }, { WB_KNOWN_TIME, "delta.emulation_ns" },
-		{ WB_KNOWN_TIME, "delta.mean_ns" }, { WB_KNOWN_TIME, "delta.p50_ns" },
-		{ WB_KNOWN_TIME, "delta.p99_ns" }, { WB_KNOWN_TIME, "delta.max_ns" },
-		{ WB_KNOWN_TIME, "share.emulation" },
-		{ WB_KNOWN_STALL, "delta.stall_ns" }, { WB_KNOWN_STALL, "delta.stall_idle_ns" },
-		{ WB_KNOWN_STALL, "share.stolen" }, { WB_KNOWN_STALL, "share.stolen_idle" },
+		{ WB_KNOWN_OUTCOME, "delta.flushes" },	 { WB_KNOWN_OUTCOME, "delta.skips" },
+		{ WB_KNOWN_OUTCOME, "rate.flushes" },	 { WB_KNOWN_OUTCOME, "rate.skips" },
+		{ WB_KNOWN_OUTCOME, "cpus_per_flush" },	 { WB_KNOWN_CPUS, "cpus_per_flush" },
+		{ WB_KNOWN_CPUS, "delta.cpus_flushed" }, { WB_KNOWN_TIME, "delta.untimed" },
+		{ WB_KNOWN_TIME, "delta.emulation_ns" }, { WB_KNOWN_TIME, "delta.mean_ns" },
+		{ WB_KNOWN_TIME, "delta.p50_ns" },	 { WB_KNOWN_TIME, "delta.p99_ns" },
+		{ WB_KNOWN_TIME, "delta.max_ns" },	 { WB_KNOWN_TIME, "share.emulation" },
+		{ WB_KNOWN_STALL, "delta.stall_ns" },	 { WB_KNOWN_STALL, "delta.stall_idle_ns" },
+		{ WB_KNOWN_STALL, "share.stolen" },	 { WB_KNOWN_STALL, "share.stolen_idle" },
 	};
 
 	(void)state;
@@ -662,22 +661,14 @@ static void test_derived(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_quantiles),
-		cmocka_unit_test(test_first_frame),
-		cmocka_unit_test(test_delta),
-		cmocka_unit_test(test_backwards),
-		cmocka_unit_test(test_vcpu_join),
-		cmocka_unit_test(test_vcpus_unknown),
-		cmocka_unit_test(test_ended),
-		cmocka_unit_test(test_victims),
-		cmocka_unit_test(test_rebase),
-		cmocka_unit_test(test_filter),
-		cmocka_unit_test(test_sort),
-		cmocka_unit_test(test_sort_stable),
-		cmocka_unit_test(test_unknown_is_null),
-		cmocka_unit_test(test_none_is_null),
-		cmocka_unit_test(test_derived),
+		cmocka_unit_test(test_bounds),	      cmocka_unit_test(test_quantiles),
+		cmocka_unit_test(test_first_frame),   cmocka_unit_test(test_delta),
+		cmocka_unit_test(test_backwards),     cmocka_unit_test(test_vcpu_join),
+		cmocka_unit_test(test_vcpus_unknown), cmocka_unit_test(test_ended),
+		cmocka_unit_test(test_victims),	      cmocka_unit_test(test_rebase),
+		cmocka_unit_test(test_filter),	      cmocka_unit_test(test_sort),
+		cmocka_unit_test(test_sort_stable),   cmocka_unit_test(test_unknown_is_null),
+		cmocka_unit_test(test_none_is_null),  cmocka_unit_test(test_derived),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -17,11 +17,11 @@ struct row {
 	struct out_value name, pid, ns, n, rate, flag, set;
 };
 
-#define GET(member)								\
-static void get_##member(const void *row, struct out_value *v)			\
-{										\
-	*v = ((const struct row *)row)->member;					\
-}
+#define GET(member)                                                    \
+	static void get_##member(const void *row, struct out_value *v) \
+	{                                                              \
+		*v = ((const struct row *)row)->member;                \
+	}
 
 GET(name)
 GET(pid)
@@ -56,14 +56,30 @@ static const struct row nothing;
 
 static void test_ns(void **state)
 {
-	static const struct { uint64_t ns; const char *text; } t[] = {
-		{ 0, "0ns" }, { 850, "850ns" }, { 999, "999ns" }, { 1000, "1.00us" },
-		{ 1005, "1.01us" }, { 1004, "1.00us" }, { 9994, "9.99us" }, { 9995, "10.0us" },
-		{ 12345, "12.3us" }, { 12350, "12.4us" }, { 12349, "12.3us" },
-		{ 99949, "99.9us" }, { 99950, "100us" },
-		{ 999499, "999us" }, { 999500, "1.00ms" }, { 8600000000, "8.60s" },
-		{ 999499999999, "999s" }, { 999500000000, "1000s" },
-		{ 99999499999999, "99999s" }, { 99999500000000, "27h" },
+	static const struct {
+		uint64_t ns;
+		const char *text;
+	} t[] = {
+		{ 0, "0ns" },
+		{ 850, "850ns" },
+		{ 999, "999ns" },
+		{ 1000, "1.00us" },
+		{ 1005, "1.01us" },
+		{ 1004, "1.00us" },
+		{ 9994, "9.99us" },
+		{ 9995, "10.0us" },
+		{ 12345, "12.3us" },
+		{ 12350, "12.4us" },
+		{ 12349, "12.3us" },
+		{ 99949, "99.9us" },
+		{ 99950, "100us" },
+		{ 999499, "999us" },
+		{ 999500, "1.00ms" },
+		{ 8600000000, "8.60s" },
+		{ 999499999999, "999s" },
+		{ 999500000000, "1000s" },
+		{ 99999499999999, "99999s" },
+		{ 99999500000000, "27h" },
 		{ UINT64_MAX, "584y" },
 	};
 	char buf[32];
@@ -78,9 +94,12 @@ static void test_ns(void **state)
 
 static void test_count(void **state)
 {
-	static const struct { double v; const char *text; } t[] = {
-		{ 0, "0" }, { 0.5, "0.50" }, { 9.99, "9.99" }, { 9.996, "10.0" },
-		{ 99.96, "100" }, { 850, "850" }, { 999.4, "999" }, { 999.6, "1.00k" },
+	static const struct {
+		double v;
+		const char *text;
+	} t[] = {
+		{ 0, "0" },	   { 0.5, "0.50" },	 { 9.99, "9.99" },  { 9.996, "10.0" },
+		{ 99.96, "100" },  { 850, "850" },	 { 999.4, "999" },  { 999.6, "1.00k" },
 		{ 9990, "9.99k" }, { 1200000, "1.20M" }, { 1e18, "1.00E" },
 	};
 	char buf[32];
@@ -145,14 +164,14 @@ static void test_table(void **state)
 	assert_table("web", "name     pid   time flag\nweb        7      -    -\n");
 	assert_table("longer-name", "name     pid   time flag\nlonger     7      -    -\n");
 	/* Columns are counted, not bytes. */
-	assert_table("b\xc3\xbc" "cher",
-		     "name     pid   time flag\nb\xc3\xbc" "cher     7      -    -\n");
-	assert_table("b\xc3\xbc" "cherei",
-		     "name     pid   time flag\nb\xc3\xbc" "cher     7      -    -\n");
+	assert_table("b\303\274cher",
+		     "name     pid   time flag\nb\303\274cher     7      -    -\n");
+	assert_table("b\303\274cherei",
+		     "name     pid   time flag\nb\303\274cher     7      -    -\n");
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))
 		skip();
-	assert_table("b\xc3\xbc" "cher",
-		     "name     pid   time flag\nb\xc3\xbc" "cher     7      -    -\n");
+	assert_table("b\303\274cher",
+		     "name     pid   time flag\nb\303\274cher     7      -    -\n");
 	/* two columns each: the third would end behind the sixth, the fourth does not fit */
 	assert_table("\xe4\xbb\xae\xe6\x83\xb3\xe6\xa9\x9f\xe6\xa2\xb0",
 		     "name     pid   time flag\n"
@@ -214,9 +233,9 @@ static void assert_json(const json_t *obj, const char *text)
 static void test_json(void **state)
 {
 	static const char all[] = "{\"name\":\"web\",\"pid\":1234567,\"a\":{\"ns\":12345,"
-		"\"n\":1234567},\"b\":{\"c\":{\"flag\":true},\"set\":[3,4]}}";
+				  "\"n\":1234567},\"b\":{\"c\":{\"flag\":true},\"set\":[3,4]}}";
 	static const char none[] = "{\"name\":null,\"pid\":null,\"a\":{\"ns\":null,\"n\":null},"
-		"\"b\":{\"c\":{\"flag\":null},\"set\":null}}";
+				   "\"b\":{\"c\":{\"flag\":null},\"set\":null}}";
 	const struct out_field **sel;
 	struct row row = full;
 	struct out_json *j;
@@ -255,8 +274,8 @@ static void test_json(void **state)
 
 static void test_select(void **state)
 {
-	static const char *const bad[] = { "", "nope", "name,", ",name", "name,,pid", "Name", "a",
-					   "name pid" };
+	static const char *const bad[] = { "",		"nope", "name,", ",name",
+					   "name,,pid", "Name", "a",	 "name pid" };
 	const struct out_field **sel;
 	size_t n;
 
@@ -315,14 +334,10 @@ static void test_list_fields(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ns),
-		cmocka_unit_test(test_count),
-		cmocka_unit_test(test_cells),
-		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_csv),
-		cmocka_unit_test(test_json),
-		cmocka_unit_test(test_select),
-		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_ns),	    cmocka_unit_test(test_count),
+		cmocka_unit_test(test_cells),	    cmocka_unit_test(test_table),
+		cmocka_unit_test(test_csv),	    cmocka_unit_test(test_json),
+		cmocka_unit_test(test_select),	    cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_list_fields),
 	};
 

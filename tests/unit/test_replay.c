@@ -129,8 +129,8 @@ static char *play_text(const char *text, const struct batch_config *cfg)
 	struct source *src;
 	char *out;
 
-	assert_int_equal(source_open_stream(&src, fmemopen((void *)text, strlen(text), "r"),
-					    "REC"), 0);
+	assert_int_equal(source_open_stream(&src, fmemopen((void *)text, strlen(text), "r"), "REC"),
+			 0);
 	assert_int_equal(play(src, cfg, NULL, &out), -ENODATA);
 	source_close(src);
 	return out;
@@ -159,8 +159,8 @@ static int frames_until(const char *text, size_t len, int want, const char *sent
 	int err, frames = 0;
 
 	capture_stderr(&c);
-	err = source_open_stream(&src, len ? fmemopen((void *)text, len, "r") :
-				 fopen("/dev/null", "r"), "REC");
+	err = source_open_stream(
+		&src, len ? fmemopen((void *)text, len, "r") : fopen("/dev/null", "r"), "REC");
 	if (!err) {
 		err = play(src, &json, NULL, &out);
 		source_close(src);
@@ -222,7 +222,10 @@ static json_int_t at(const json_t *v, const char *path)
  */
 static void test_stall_fixture(void **state)
 {
-	static const struct { const char *path; json_int_t first, second; } want[] = {
+	static const struct {
+		const char *path;
+		json_int_t first, second;
+	} want[] = {
 		{ "interval_ns", 2000000000, 1000000000 },
 		/* 150 + 300 + 200 + 80; then 40: shared counts, other does not */
 		{ "sum.delta.stall_ns", 730000, 40000 },
@@ -316,19 +319,25 @@ static void shape(FILE *f, json_t *v)
 /* The names are an interface: none may change, go or move. */
 static void test_names(void **state)
 {
-#define COUNTERS "{exits,flushes,skips,untimed,emulation_ns,stall_ns,stall_idle_ns," \
-		 "cpus_flushed,mean_ns,p50_ns,p99_ns,max_ns}"
+#define COUNTERS                                                            \
+	"{exits,flushes,skips,untimed,emulation_ns,stall_ns,stall_idle_ns," \
+	"cpus_flushed,mean_ns,p50_ns,p99_ns,max_ns}"
 #define VM "id,pid,start,name,ended,noncoherent,total" COUNTERS ",delta" COUNTERS
-#define DEVICES "devices[{bdf,group,snoop_control,no_snoop,box,box_candidates,box_reason," \
-		"certain}]"
-#define FRAME "{schema,source,kernel,time,time_ns,interval_ns,time_scope,lost{total,delta}," \
-	      "sum{total" COUNTERS ",delta" COUNTERS "}"
+#define DEVICES                                                                    \
+	"devices[{bdf,group,snoop_control,no_snoop,box,box_candidates,box_reason," \
+	"certain}]"
+#define FRAME                                                                          \
+	"{schema,source,kernel,time,time_ns,interval_ns,time_scope,lost{total,delta}," \
+	"sum{total" COUNTERS ",delta" COUNTERS "}"
 #define VICTIMS "victims[{kind,pid,name,culprit,count,stall_ns,max_ns}]"
-	static const struct { struct batch_config cfg; const char *shape; } t[] = {
+	static const struct {
+		struct batch_config cfg;
+		const char *shape;
+	} t[] = {
 		{ { .format = BATCH_JSON }, FRAME ",vms[{" VM "," DEVICES "}]," VICTIMS "}" },
 		{ { .format = BATCH_JSON, .vcpus = true },
 		  FRAME ",vms[{" VM "," DEVICES ",vcpus[{id,total" COUNTERS ",delta" COUNTERS
-		  "}]}]," VICTIMS "}" },
+			"}]}]," VICTIMS "}" },
 		{ { .format = BATCH_JSON, .fields = "name,delta.exits,share.stolen" },
 		  FRAME ",vms[{name,delta{exits},share{stolen}}]," VICTIMS "}" },
 	};
@@ -355,14 +364,16 @@ static void test_names(void **state)
 static void test_csv(void **state)
 {
 	static const struct batch_config cfg = {
-		.format = BATCH_CSV, .fields = "id,delta.exits,noncoherent",
+		.format = BATCH_CSV,
+		.fields = "id,delta.exits,noncoherent",
 	};
 	static const struct batch_config all = { .format = BATCH_CSV };
 	char *text = slurp(STALL), *out = play_text(text, &cfg);
 	int commas = 0;
 
 	(void)state;
-	assert_string_equal(out,
+	assert_string_equal(
+		out,
 		"source,kernel,time,time_ns,interval_ns,time_scope,lost.total,lost.delta,"
 		"id,delta.exits,noncoherent\n"
 		"kprobe,6.12.0,2025-01-01T00:00:12.000000000Z,12000000000,2000000000,function,0,0,"
@@ -402,13 +413,17 @@ static void test_csv_empty(void **state)
 static void test_table(void **state)
 {
 	static const struct batch_config cfg = {
-		.format = BATCH_TABLE, .vcpus = true, .fields = "name,delta.exits,delta.max_ns",
+		.format = BATCH_TABLE,
+		.vcpus = true,
+		.fields = "name,delta.exits,delta.max_ns",
 	};
 	static const struct batch_config victims = {
-		.format = BATCH_TABLE, .view = BATCH_VICTIMS,
+		.format = BATCH_TABLE,
+		.view = BATCH_VICTIMS,
 	};
 	static const struct batch_config devices = {
-		.format = BATCH_TABLE, .view = BATCH_DEVICES,
+		.format = BATCH_TABLE,
+		.view = BATCH_DEVICES,
 	};
 	char *text = slurp(STALL), *out = play_text(text, &cfg), *second;
 
@@ -491,7 +506,9 @@ static int live_read(struct source *src, struct wb_snapshot *to)
 		vm->devices[1].snoop_control = -1;
 		assert_int_equal(device_box(&vm->devices[1], "a VF"), 0);
 	} else {
-		s->ended = (struct wb_counters){ .exits = 5, .flushes = 5, .cpus_flushed = 20,
+		s->ended = (struct wb_counters){ .exits = 5,
+						 .flushes = 5,
+						 .cpus_flushed = 20,
 						 .emulation_ns = 5 * (1ULL << 34),
 						 .stall_idle_ns = 10 };
 	}
@@ -523,7 +540,9 @@ static const struct source_ops live_ops = {
 static struct live live_source(void)
 {
 	return (struct live){
-		.base = { .ops = &live_ops, .name = "fentry", .kernel = "7.2.0-rc1+",
+		.base = { .ops = &live_ops,
+			  .name = "fentry",
+			  .kernel = "7.2.0-rc1+",
 			  .time_scope = "function" },
 	};
 }
@@ -767,8 +786,8 @@ static void test_big(void **state)
 	assert_string_equal(json_string_value(json_object_get(vm, "name")), name);
 	assert_int_equal(json_array_size(json_object_get(vm, "vcpus")), 1000);
 	for (unsigned int i = 0; i < 1000; i++)
-		assert_int_equal(at(json_array_get(json_object_get(vm, "vcpus"), i),
-				    "delta.exits"), i);
+		assert_int_equal(at(json_array_get(json_object_get(vm, "vcpus"), i), "delta.exits"),
+				 i);
 	json_decref(frame);
 	free(text);
 	free(name);
@@ -975,12 +994,16 @@ static void test_backwards(void **state)
 {
 	char *text = slurp(STALL), *bad = text, *next;
 	static const char *const from[] = {
-		"\"exits\":5,\"flushes\":5", "\"exits\":5,\"flushes\":5",
-		"\"exits\":1,\"flushes\":1", "\"exits\":1,\"flushes\":1",
+		"\"exits\":5,\"flushes\":5",
+		"\"exits\":5,\"flushes\":5",
+		"\"exits\":1,\"flushes\":1",
+		"\"exits\":1,\"flushes\":1",
 	};
 	static const char *const to[] = {
-		"\"exits\":3,\"flushes\":3", "\"exits\":3,\"flushes\":3",
-		"\"exits\":0,\"flushes\":0", "\"exits\":0,\"flushes\":0",
+		"\"exits\":3,\"flushes\":3",
+		"\"exits\":3,\"flushes\":3",
+		"\"exits\":0,\"flushes\":0",
+		"\"exits\":0,\"flushes\":0",
 	};
 
 	(void)state;
@@ -1002,12 +1025,18 @@ static void test_truncated(void **state)
 	(void)state;
 	/* The newline alone may be missing. */
 	assert_int_equal(frames_until(text, len - 1, -ENODATA, ""), 2);
-	assert_int_equal(frames_until(text, len - 2, -EBADMSG,
-			 "REC ends in the middle of line 3; the 2 before it are whole\n"), 1);
-	assert_int_equal(frames_until(text, 5, -EBADMSG,
-			 "REC ends in the middle of line 1; the 0 before it are whole\n"), 0);
-	assert_int_equal(frames_until(text, 0, -EBADMSG,
-			 "REC is empty; it should hold what --record or --json writes\n"), 0);
+	assert_int_equal(
+		frames_until(text, len - 2, -EBADMSG,
+			     "REC ends in the middle of line 3; the 2 before it are whole\n"),
+		1);
+	assert_int_equal(
+		frames_until(text, 5, -EBADMSG,
+			     "REC ends in the middle of line 1; the 0 before it are whole\n"),
+		0);
+	assert_int_equal(
+		frames_until(text, 0, -EBADMSG,
+			     "REC is empty; it should hold what --record or --json writes\n"),
+		0);
 	/* every length in between is one or the other, and ends */
 	for (size_t i = 1; i < len; i += 97) {
 		unsigned int lines = 0;
@@ -1015,8 +1044,10 @@ static void test_truncated(void **state)
 
 		for (size_t k = 0; k < i; k++)
 			lines += text[k] == '\n';
-		assert_true(asprintf(&line, "REC ends in the middle of line %u; the %u before it "
-				     "are whole\n", lines + 1, lines) > 0);
+		assert_true(asprintf(&line,
+				     "REC ends in the middle of line %u; the %u before it "
+				     "are whole\n",
+				     lines + 1, lines) > 0);
 		if (text[i] != '\n' && text[i - 1] != '\n')
 			assert_int_equal(frames_until(text, i, -EBADMSG, line),
 					 lines ? lines - 1 : 0);
@@ -1112,7 +1143,7 @@ static void test_disk_fills_up(void **state)
 	signal(SIGXFSZ, SIG_IGN);
 	getrlimit(RLIMIT_FSIZE, &old);
 	small = old;
-	small.rlim_cur = 16000;	/* some three lines and a half */
+	small.rlim_cur = 16000; /* some three lines and a half */
 	assert_int_equal(record_open(&r, path), 0);
 	capture_stderr(&c);
 	setrlimit(RLIMIT_FSIZE, &small);

@@ -47,8 +47,9 @@ static int number(struct jread *j, const json_t *v, const char *key, uint64_t mi
 	if (i < 0)
 		return jread_bad(j, "%s%s is negative", j->where, key);
 	if ((uint64_t)i < min || (uint64_t)i > max)
-		return jread_bad(j, "%s%s is %" JSON_INTEGER_FORMAT ", not within %" PRIu64
-				 " to %" PRIu64, j->where, key, i, min, max);
+		return jread_bad(
+			j, "%s%s is %" JSON_INTEGER_FORMAT ", not within %" PRIu64 " to %" PRIu64,
+			j->where, key, i, min, max);
 	*out = i;
 	return 0;
 }
@@ -62,8 +63,8 @@ int jread_u64(struct jread *j, const json_t *obj, const char *key, uint64_t min,
 	return err ? err : number(j, v, key, min, max, out);
 }
 
-int jread_u64_null(struct jread *j, const json_t *obj, const char *key, uint64_t min,
-		   uint64_t max, uint64_t *out, bool *null)
+int jread_u64_null(struct jread *j, const json_t *obj, const char *key, uint64_t min, uint64_t max,
+		   uint64_t *out, bool *null)
 {
 	json_t *v;
 	int err = member(j, obj, key, &v);

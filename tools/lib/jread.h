@@ -15,8 +15,8 @@
 #define JREAD_STR_MAX 4096
 
 struct jread {
-	char where[96];		/* path of the object at hand with its dot, "vms[2]." */
-	char *error;		/* malloc()ed, NULL: nothing wrong so far */
+	char where[96]; /* path of the object at hand with its dot, "vms[2]." */
+	char *error;	/* malloc()ed, NULL: nothing wrong so far */
 };
 
 /* Notes what is wrong, unless something was before.  -EBADMSG. */
@@ -30,8 +30,8 @@ int jread_u64(struct jread *j, const json_t *obj, const char *key, uint64_t min,
 	      uint64_t *out);
 
 /* The same or null, which leaves *out alone and sets *null. */
-int jread_u64_null(struct jread *j, const json_t *obj, const char *key, uint64_t min,
-		   uint64_t max, uint64_t *out, bool *null);
+int jread_u64_null(struct jread *j, const json_t *obj, const char *key, uint64_t min, uint64_t max,
+		   uint64_t *out, bool *null);
 int jread_bool(struct jread *j, const json_t *obj, const char *key, bool *out);
 
 /* 1, 0, or -1 for null. */

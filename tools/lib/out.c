@@ -57,8 +57,8 @@ int out_select_all(const struct out_field *list, const struct out_field ***sel, 
 	return select_by_flags(list, OUT_DERIVED, 0, sel, n);
 }
 
-int out_select(const struct out_field *list, const char *spec,
-	       const struct out_field ***sel, size_t *n)
+int out_select(const struct out_field *list, const char *spec, const struct out_field ***sel,
+	       size_t *n)
 {
 	const struct out_field **s;
 	char *copy, *rest, *name;
@@ -342,8 +342,7 @@ void out_csv_header(FILE *f, const struct out_field *const *sel, size_t n, bool 
 	}
 }
 
-void out_csv_row(FILE *f, const struct out_field *const *sel, size_t n, const void *row,
-		 bool first)
+void out_csv_row(FILE *f, const struct out_field *const *sel, size_t n, const void *row, bool first)
 {
 	char buf[CELL_MAX];
 
@@ -443,7 +442,7 @@ struct out_json {
 	size_t n;
 	struct {
 		const struct out_field *field;
-		json_t *parent;		/* borrowed, as is value */
+		json_t *parent; /* borrowed, as is value */
 		json_t *value;
 		const char *key;
 	} m[];

@@ -14,12 +14,12 @@
 #include <jansson.h>
 
 enum out_type {
-	OUT_NULL,	/* unknown: "-" in tables, empty in CSV, null in JSON */
+	OUT_NULL, /* unknown: "-" in tables, empty in CSV, null in JSON */
 	OUT_U64,
 	OUT_F64,
 	OUT_BOOL,
-	OUT_STR,	/* valid UTF-8, owned by the row */
-	OUT_SET,	/* numbers, one bit each: a JSON array, "3|4" in CSV and tables */
+	OUT_STR, /* valid UTF-8, owned by the row */
+	OUT_SET, /* numbers, one bit each: a JSON array, "3|4" in CSV and tables */
 };
 
 struct out_value {
@@ -34,23 +34,23 @@ struct out_value {
 
 enum out_unit {
 	OUT_PLAIN,
-	OUT_NS,		/* nanoseconds; tables scale to ns, us, ms, s */
-	OUT_PER_S,	/* events per second */
-	OUT_PERCENT,	/* of one CPU, already multiplied by 100 */
-	OUT_COUNT,	/* tables scale to k, M, G; OUT_PLAIN integers are never scaled */
+	OUT_NS,	     /* nanoseconds; tables scale to ns, us, ms, s */
+	OUT_PER_S,   /* events per second */
+	OUT_PERCENT, /* of one CPU, already multiplied by 100 */
+	OUT_COUNT,   /* tables scale to k, M, G; OUT_PLAIN integers are never scaled */
 };
 
-#define OUT_IN_TABLE	(1u << 0)	/* a default column of the table */
-#define OUT_LEFT	(1u << 1)	/* left aligned, may be cut at the column's end */
-#define OUT_DERIVED	(1u << 2)	/* computed from others: in JSON and CSV only when asked for */
+#define OUT_IN_TABLE (1u << 0) /* a default column of the table */
+#define OUT_LEFT     (1u << 1) /* left aligned, may be cut at the column's end */
+#define OUT_DERIVED  (1u << 2) /* computed from others: in JSON and CSV only when asked for */
 
 struct out_field {
-	const char *path;	/* JSON path within the row, "delta.exits" */
-	const char *title;	/* column heading */
-	const char *help;	/* one line for --list-fields and the manual */
+	const char *path;  /* JSON path within the row, "delta.exits" */
+	const char *title; /* column heading */
+	const char *help;  /* one line for --list-fields and the manual */
 	enum out_unit unit;
 	unsigned int flags;
-	int width;		/* column width in the table, heading included */
+	int width; /* column width in the table, heading included */
 	void (*get)(const void *row, struct out_value *v);
 };
 
@@ -63,8 +63,8 @@ const struct out_field *out_field_find(const struct out_field *list, const char 
  * spec == NULL the default columns.  *sel is a malloc()ed array of *n pointers.
  * 0, -EINVAL, -ENOMEM.
  */
-int out_select(const struct out_field *list, const char *spec,
-	       const struct out_field ***sel, size_t *n);
+int out_select(const struct out_field *list, const char *spec, const struct out_field ***sel,
+	       size_t *n);
 
 /* Every field that is not derived, as out_select() returns it: what JSON and CSV hold. */
 int out_select_all(const struct out_field *list, const struct out_field ***sel, size_t *n);

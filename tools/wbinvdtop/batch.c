@@ -20,9 +20,9 @@ struct batch {
 	FILE *f;
 	struct batch_config cfg;
 	bool started;
-	struct selection frame;		/* CSV */
-	struct selection rows;		/* the view's columns */
-	struct out_field *vcpu_cols;	/* in the places of rows */
+	struct selection frame;	     /* CSV */
+	struct selection rows;	     /* the view's columns */
+	struct out_field *vcpu_cols; /* in the places of rows */
 	struct selection vcpus;
 	struct frame_json *json;
 };
@@ -270,8 +270,7 @@ static void csv_frame(struct batch *b, const struct frame *f, const struct sourc
 	}
 }
 
-int batch_frame(struct batch *b, struct model *m, const struct frame *f,
-		const struct source *src)
+int batch_frame(struct batch *b, struct model *m, const struct frame *f, const struct source *src)
 {
 	int err = 0;
 

@@ -10,10 +10,10 @@ enum batch_view { BATCH_VMS, BATCH_VICTIMS, BATCH_DEVICES };
 
 struct batch_config {
 	enum batch_format format;
-	enum batch_view view;		/* tables only */
-	bool vcpus;			/* tables and JSON */
-	const char *fields;		/* -o: paths of vm_fields, NULL: the defaults */
-	const struct out_field *sort;	/* a field of vm_fields, NULL: the most expensive first */
+	enum batch_view view;	      /* tables only */
+	bool vcpus;		      /* tables and JSON */
+	const char *fields;	      /* -o: paths of vm_fields, NULL: the defaults */
+	const struct out_field *sort; /* a field of vm_fields, NULL: the most expensive first */
 	bool reverse;
 };
 
@@ -29,8 +29,7 @@ int batch_open(struct batch **out, FILE *f, const struct batch_config *cfg);
  * Sorts the frame, writes it and flushes it whole.  0 or a negative errno
  * without a sentence; -EPIPE: nobody reads any more.
  */
-int batch_frame(struct batch *b, struct model *m, const struct frame *f,
-		const struct source *src);
+int batch_frame(struct batch *b, struct model *m, const struct frame *f, const struct source *src);
 void batch_close(struct batch *b);
 
 /* One line about the host, without a newline, cut at size - 1 bytes.  Returns buf. */

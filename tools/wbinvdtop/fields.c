@@ -44,8 +44,18 @@ static void set_str(struct out_value *v, const char *s)
 }
 
 enum stat_item {
-	STAT_exits, STAT_flushes, STAT_skips, STAT_untimed, STAT_emulation_ns, STAT_stall_ns,
-	STAT_stall_idle_ns, STAT_cpus_flushed, STAT_mean_ns, STAT_p50_ns, STAT_p99_ns, STAT_max_ns,
+	STAT_exits,
+	STAT_flushes,
+	STAT_skips,
+	STAT_untimed,
+	STAT_emulation_ns,
+	STAT_stall_ns,
+	STAT_stall_idle_ns,
+	STAT_cpus_flushed,
+	STAT_mean_ns,
+	STAT_p50_ns,
+	STAT_p99_ns,
+	STAT_max_ns,
 };
 
 static void stat_value(const struct wb_stat *s, unsigned int known, enum stat_item item,
@@ -80,8 +90,13 @@ static void stat_value(const struct wb_stat *s, unsigned int known, enum stat_it
 }
 
 enum derived_item {
-	RATE_EXITS, RATE_FLUSHES, RATE_SKIPS, CPUS_PER_FLUSH,
-	SHARE_EMULATION, SHARE_STOLEN, SHARE_STOLEN_IDLE,
+	RATE_EXITS,
+	RATE_FLUSHES,
+	RATE_SKIPS,
+	CPUS_PER_FLUSH,
+	SHARE_EMULATION,
+	SHARE_STOLEN,
+	SHARE_STOLEN_IDLE,
 };
 
 static double per_second(uint64_t n, const struct frame *f)
@@ -136,78 +151,81 @@ static void derived_value(const struct wb_stat *s, const struct frame *f, enum d
  * counter.  X(fn, row, stat, path, title, shown, item, unit, title, help): stat
  * leads from the row to its struct wb_stat, shown puts durations into tables.
  */
-#define STATS(X, ...)										\
-	X(__VA_ARGS__, exits, COUNT, "exits", "WBINVD/WBNOINVD that reached KVM, each once")	\
-	X(__VA_ARGS__, flushes, COUNT, "flush", "of these, those that flushed CPUs")		\
-	X(__VA_ARGS__, skips, COUNT, "skip", "of these, those that flushed nothing")		\
+#define STATS(X, ...)                                                                            \
+	X(__VA_ARGS__, exits, COUNT, "exits", "WBINVD/WBNOINVD that reached KVM, each once")     \
+	X(__VA_ARGS__, flushes, COUNT, "flush", "of these, those that flushed CPUs")             \
+	X(__VA_ARGS__, skips, COUNT, "skip", "of these, those that flushed nothing")             \
 	X(__VA_ARGS__, untimed, COUNT, "untim", "of these, those of which one end was not seen") \
-	X(__VA_ARGS__, emulation_ns, NS, "emul", "time the timed exits took")			\
-	X(__VA_ARGS__, stall_ns, NS, "stolen", "flush callback time on other, busy CPUs")	\
-	X(__VA_ARGS__, stall_idle_ns, NS, "idle", "flush callback time on other, idle CPUs")	\
-	X(__VA_ARGS__, cpus_flushed, COUNT, "CPUs", "CPUs flushed, the vCPU's own included")	\
-	X(__VA_ARGS__, mean_ns, NS, "mean", "mean of the timed exits")				\
-	X(__VA_ARGS__, p50_ns, NS, "p50", "median, upper bucket bound")			\
-	X(__VA_ARGS__, p99_ns, NS, "p99", "99th percentile, upper bucket bound")			\
+	X(__VA_ARGS__, emulation_ns, NS, "emul", "time the timed exits took")                    \
+	X(__VA_ARGS__, stall_ns, NS, "stolen", "flush callback time on other, busy CPUs")        \
+	X(__VA_ARGS__, stall_idle_ns, NS, "idle", "flush callback time on other, idle CPUs")     \
+	X(__VA_ARGS__, cpus_flushed, COUNT, "CPUs", "CPUs flushed, the vCPU's own included")     \
+	X(__VA_ARGS__, mean_ns, NS, "mean", "mean of the timed exits")                           \
+	X(__VA_ARGS__, p50_ns, NS, "p50", "median, upper bucket bound")                          \
+	X(__VA_ARGS__, p99_ns, NS, "p99", "99th percentile, upper bucket bound")                 \
 	X(__VA_ARGS__, max_ns, NS, "max", "longest of the timed exits")
 
-#define STAT_GETTER(fn, row, stat, path, pfx, shown, item, unit, title, help)			\
-static void fn##_##item(const void *p, struct out_value *v)					\
-{												\
-	const struct row *r = p;								\
-												\
-	stat_value(&r->stat, r->frame->cur->known, STAT_##item, v);				\
-}
+#define STAT_GETTER(fn, row, stat, path, pfx, shown, item, unit, title, help) \
+	static void fn##_##item(const void *p, struct out_value *v)           \
+	{                                                                     \
+		const struct row *r = p;                                      \
+                                                                              \
+		stat_value(&r->stat, r->frame->cur->known, STAT_##item, v);   \
+	}
 
-#define STAT_FIELD(fn, row, stat, path, pfx, shown, item, unit, title, help)			\
-	{ path #item, pfx title, help, OUT_##unit,						\
-	  (shown) && STAT_##item >= STAT_mean_ns ? OUT_IN_TABLE : 0,				\
-	  sizeof(pfx title) > 7 ? sizeof(pfx title) - 1 : 6, fn##_##item },
+#define STAT_FIELD(fn, row, stat, path, pfx, shown, item, unit, title, help) \
+	{ path #item,                                                        \
+	  pfx title,                                                         \
+	  help,                                                              \
+	  OUT_##unit,                                                        \
+	  (shown) && STAT_##item >= STAT_mean_ns ? OUT_IN_TABLE : 0,         \
+	  sizeof(pfx title) > 7 ? sizeof(pfx title) - 1 : 6,                 \
+	  fn##_##item },
 
-#define SUM_TOTAL(X)	STATS(X, sum_total, frame_row, frame->sum_total, "sum.total.", "t.", 0)
-#define SUM_DELTA(X)	STATS(X, sum_delta, frame_row, frame->sum_delta, "sum.delta.", "", 0)
-#define VM_TOTAL(X)	STATS(X, vm_total, vm_row, vm->total, "total.", "t.", 0)
-#define VM_DELTA(X)	STATS(X, vm_delta, vm_row, vm->delta, "delta.", "", 1)
-#define VCPU_TOTAL(X)	STATS(X, vcpu_total, vcpu_row, vcpu->total, "total.", "t.", 0)
-#define VCPU_DELTA(X)	STATS(X, vcpu_delta, vcpu_row, vcpu->delta, "delta.", "", 1)
+#define SUM_TOTAL(X)  STATS(X, sum_total, frame_row, frame->sum_total, "sum.total.", "t.", 0)
+#define SUM_DELTA(X)  STATS(X, sum_delta, frame_row, frame->sum_delta, "sum.delta.", "", 0)
+#define VM_TOTAL(X)   STATS(X, vm_total, vm_row, vm->total, "total.", "t.", 0)
+#define VM_DELTA(X)   STATS(X, vm_delta, vm_row, vm->delta, "delta.", "", 1)
+#define VCPU_TOTAL(X) STATS(X, vcpu_total, vcpu_row, vcpu->total, "total.", "t.", 0)
+#define VCPU_DELTA(X) STATS(X, vcpu_delta, vcpu_row, vcpu->delta, "delta.", "", 1)
 
 /* Before the durations of the interval, and after them. */
-#define RATES(X, ...)										\
-	X(__VA_ARGS__, RATE_EXITS, PER_S, "rate.exits", "WBINVD/s", 8, "exits per second")	\
-	X(__VA_ARGS__, RATE_FLUSHES, PER_S, "rate.flushes", "flush/s", 7, "flushes per second")	\
-	X(__VA_ARGS__, RATE_SKIPS, PER_S, "rate.skips", "skip/s", 6, "skips per second")	\
-	X(__VA_ARGS__, CPUS_PER_FLUSH, PLAIN, "cpus_per_flush", "CPUs", 5,			\
-	  "CPUs flushed per flush")
-#define SHARES(X, ...)										\
-	X(__VA_ARGS__, SHARE_EMULATION, PERCENT, "share.emulation", "%emul", 5,			\
-	  "share of one CPU spent emulating")							\
-	X(__VA_ARGS__, SHARE_STOLEN, PERCENT, "share.stolen", "%stolen", 7,			\
-	  "share of one CPU stolen from other, busy CPUs")					\
-	X(__VA_ARGS__, SHARE_STOLEN_IDLE, PERCENT, "share.stolen_idle", "%idle", 5,		\
+#define RATES(X, ...)                                                                           \
+	X(__VA_ARGS__, RATE_EXITS, PER_S, "rate.exits", "WBINVD/s", 8, "exits per second")      \
+	X(__VA_ARGS__, RATE_FLUSHES, PER_S, "rate.flushes", "flush/s", 7, "flushes per second") \
+	X(__VA_ARGS__, RATE_SKIPS, PER_S, "rate.skips", "skip/s", 6, "skips per second")        \
+	X(__VA_ARGS__, CPUS_PER_FLUSH, PLAIN, "cpus_per_flush", "CPUs", 5, "CPUs flushed per flush")
+#define SHARES(X, ...)                                                              \
+	X(__VA_ARGS__, SHARE_EMULATION, PERCENT, "share.emulation", "%emul", 5,     \
+	  "share of one CPU spent emulating")                                       \
+	X(__VA_ARGS__, SHARE_STOLEN, PERCENT, "share.stolen", "%stolen", 7,         \
+	  "share of one CPU stolen from other, busy CPUs")                          \
+	X(__VA_ARGS__, SHARE_STOLEN_IDLE, PERCENT, "share.stolen_idle", "%idle", 5, \
 	  "flush time of idle CPUs as a share of one CPU: nobody lost that")
 
-#define DERIVED_GETTER(fn, row, stat, item, unit, path, title, width, help)			\
-static void fn##_##item(const void *p, struct out_value *v)					\
-{												\
-	const struct row *r = p;								\
-												\
-	derived_value(&r->stat, r->frame, item, v);						\
-}
+#define DERIVED_GETTER(fn, row, stat, item, unit, path, title, width, help) \
+	static void fn##_##item(const void *p, struct out_value *v)         \
+	{                                                                   \
+		const struct row *r = p;                                    \
+                                                                            \
+		derived_value(&r->stat, r->frame, item, v);                 \
+	}
 
-#define DERIVED_FIELD(fn, row, stat, item, unit, path, title, width, help)			\
+#define DERIVED_FIELD(fn, row, stat, item, unit, path, title, width, help) \
 	{ path, title, help, OUT_##unit, OUT_IN_TABLE | OUT_DERIVED, width, fn##_##item },
 
-#define VM_RATES(X)	RATES(X, vm, vm_row, vm->delta)
-#define VM_SHARES(X)	SHARES(X, vm, vm_row, vm->delta)
-#define VCPU_RATES(X)	RATES(X, vcpu, vcpu_row, vcpu->delta)
-#define VCPU_SHARES(X)	SHARES(X, vcpu, vcpu_row, vcpu->delta)
+#define VM_RATES(X)    RATES(X, vm, vm_row, vm->delta)
+#define VM_SHARES(X)   SHARES(X, vm, vm_row, vm->delta)
+#define VCPU_RATES(X)  RATES(X, vcpu, vcpu_row, vcpu->delta)
+#define VCPU_SHARES(X) SHARES(X, vcpu, vcpu_row, vcpu->delta)
 
-#define GET(fn, row_type)									\
-static void fn##_of(const struct row_type *r, struct out_value *v);				\
-static void fn(const void *p, struct out_value *v)						\
-{												\
-	fn##_of(p, v);										\
-}												\
-static void fn##_of(const struct row_type *r, struct out_value *v)
+#define GET(fn, row_type)                                                   \
+	static void fn##_of(const struct row_type *r, struct out_value *v); \
+	static void fn(const void *p, struct out_value *v)                  \
+	{                                                                   \
+		fn##_of(p, v);                                              \
+	}                                                                   \
+	static void fn##_of(const struct row_type *r, struct out_value *v)
 
 /* The host's line of a frame. */
 
@@ -278,9 +296,11 @@ const struct out_field frame_fields[] = {
 	  frame_lost_total },
 	{ "lost.delta", "lost", "exits that were not counted in the interval", OUT_COUNT, 0, 6,
 	  frame_lost_delta },
+	/* clang-format off */
 	SUM_TOTAL(STAT_FIELD)
 	SUM_DELTA(STAT_FIELD)
 	{ 0 }
+	/* clang-format on */
 };
 
 /* A VM. */
@@ -331,11 +351,13 @@ const struct out_field vm_fields[] = {
 	{ "ended", "ended", "the VM is gone, this is its last frame", OUT_PLAIN, 0, 5, vm_ended },
 	{ "noncoherent", "NC", "non-coherent DMA: its WBINVDs flush", OUT_PLAIN, OUT_IN_TABLE, 3,
 	  vm_noncoherent },
+	/* clang-format off */
 	VM_TOTAL(STAT_FIELD)
 	VM_RATES(DERIVED_FIELD)
 	VM_DELTA(STAT_FIELD)
 	VM_SHARES(DERIVED_FIELD)
 	{ 0 }
+	/* clang-format on */
 };
 
 /* A vCPU. */
@@ -352,11 +374,13 @@ VCPU_SHARES(DERIVED_GETTER)
 
 const struct out_field vcpu_fields[] = {
 	{ "id", "vCPU", "number of the vCPU", OUT_PLAIN, OUT_IN_TABLE, 5, vcpu_id },
+	/* clang-format off */
 	VCPU_TOTAL(STAT_FIELD)
 	VCPU_RATES(DERIVED_FIELD)
 	VCPU_DELTA(STAT_FIELD)
 	VCPU_SHARES(DERIVED_FIELD)
 	{ 0 }
+	/* clang-format on */
 };
 
 /* A victim. */
@@ -502,11 +526,10 @@ GET(dev_certain, device_row)
 const struct out_field device_fields[] = {
 	{ "vm", "VM", "name of the VM", OUT_PLAIN, OUT_IN_TABLE | OUT_LEFT | OUT_DERIVED, 16,
 	  dev_vm },
-	{ "pid", "pid", "process of the VM", OUT_PLAIN, OUT_IN_TABLE | OUT_DERIVED, 7,
-	  dev_pid },
+	{ "pid", "pid", "process of the VM", OUT_PLAIN, OUT_IN_TABLE | OUT_DERIVED, 7, dev_pid },
 	{ "bdf", "function", "PCI address", OUT_PLAIN, OUT_IN_TABLE | OUT_LEFT, 12, dev_bdf },
-	{ "name", "name", "vendor and device", OUT_PLAIN, OUT_IN_TABLE | OUT_LEFT | OUT_DERIVED,
-	  28, dev_name },
+	{ "name", "name", "vendor and device", OUT_PLAIN, OUT_IN_TABLE | OUT_LEFT | OUT_DERIVED, 28,
+	  dev_name },
 	{ "group", "group", "IOMMU group", OUT_PLAIN, OUT_IN_TABLE, 5, dev_group },
 	{ "snoop_control", "blocks", "the IOMMU in front can block no-snoop", OUT_PLAIN,
 	  OUT_IN_TABLE, 6, dev_snoop_control },
@@ -613,8 +636,8 @@ static int sort_cmp(const void *p, const void *q, void *arg)
 	return cmp_identity(a->vm->cur, b->vm->cur);
 }
 
-void frame_sort(struct frame_vm *vms, size_t n, const struct frame *f,
-		const struct out_field *by, bool reverse)
+void frame_sort(struct frame_vm *vms, size_t n, const struct frame *f, const struct out_field *by,
+		bool reverse)
 {
 	struct sort_ctx ctx = { .by_cost = !by, .reverse = reverse };
 	struct sort_key *keys;

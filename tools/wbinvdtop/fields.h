@@ -14,7 +14,7 @@
 struct frame_row {
 	const struct frame *frame;
 	const struct source *src;
-	char time[40];		/* RFC 3339, UTC */
+	char time[40]; /* RFC 3339, UTC */
 };
 
 void frame_row_init(struct frame_row *row, const struct frame *f, const struct source *src);
@@ -23,7 +23,7 @@ void frame_row_init(struct frame_row *row, const struct frame *f, const struct s
 struct vm_row {
 	const struct frame *frame;
 	const struct frame_vm *vm;
-	const char *label;	/* shown instead of the name; NULL: the name */
+	const char *label; /* shown instead of the name; NULL: the name */
 };
 
 struct vcpu_row {
@@ -42,8 +42,8 @@ struct device_row {
 	const struct wb_device *dev;
 };
 
-extern const struct out_field frame_fields[];	/* schema, source, ... lost.*, sum.* */
-extern const struct out_field vm_fields[];	/* id, pid, ... total.*, delta.*, derived rates */
+extern const struct out_field frame_fields[]; /* schema, source, ... lost.*, sum.* */
+extern const struct out_field vm_fields[];    /* id, pid, ... total.*, delta.*, derived rates */
 extern const struct out_field vcpu_fields[];
 extern const struct out_field victim_fields[];
 extern const struct out_field device_fields[];
@@ -54,7 +54,7 @@ extern const struct out_field device_fields[];
  * NULL: the most expensive of the interval first (emulation and stall, then
  * exits).  Without memory the order stays as it is.
  */
-void frame_sort(struct frame_vm *vms, size_t n, const struct frame *f,
-		const struct out_field *by, bool reverse);
+void frame_sort(struct frame_vm *vms, size_t n, const struct frame *f, const struct out_field *by,
+		bool reverse);
 
 #endif /* FIELDS_H */

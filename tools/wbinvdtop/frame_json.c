@@ -19,15 +19,15 @@ struct kind {
 struct frame_json {
 	bool vcpus;
 	bool record;
-	bool restricted;	/* by -o */
+	bool restricted; /* by -o */
 	struct kind frame;
 	struct kind vm;
 	struct kind vcpu;
 	struct kind victim;
 	struct kind device;
-	FILE *f;		/* of the frame at hand */
+	FILE *f; /* of the frame at hand */
 	size_t used;
-	char buf[16384];	/* jansson hands over every comma by itself */
+	char buf[16384]; /* jansson hands over every comma by itself */
 };
 
 static void kind_free(struct kind *k)
@@ -156,8 +156,8 @@ static int put_devices(struct frame_json *j, const struct frame_vm *vm)
 		json_t *obj = row_of(&j->device, &row);
 
 		if (j->record)
-			obj = with(obj, "name", row.dev->name ? json_string(row.dev->name) :
-							       json_null());
+			obj = with(obj, "name",
+				   row.dev->name ? json_string(row.dev->name) : json_null());
 		put(j, i ? ",{" : "{");
 		err = put_members(j, obj);
 		put(j, "}");
@@ -166,8 +166,8 @@ static int put_devices(struct frame_json *j, const struct frame_vm *vm)
 	return err;
 }
 
-static int put_vcpus(struct frame_json *j, struct model *m,
-		     const struct frame *fr, const struct frame_vm *vm)
+static int put_vcpus(struct frame_json *j, struct model *m, const struct frame *fr,
+		     const struct frame_vm *vm)
 {
 	struct frame_vcpu *vcpus;
 	size_t n;

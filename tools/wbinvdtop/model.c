@@ -11,7 +11,7 @@ struct base_vcpu {
 	uint64_t key;
 	uint32_t id;
 	struct wb_counters total;
-	uint64_t max_ns;	/* longest exit since the baseline */
+	uint64_t max_ns; /* longest exit since the baseline */
 	uint32_t hist[WB_HIST_SLOTS];
 };
 
@@ -41,11 +41,11 @@ struct filter {
 struct model {
 	struct wb_snapshot *cur;
 	struct wb_snapshot *prev;
-	struct wb_counters cur_sum;	/* no baseline subtracted */
+	struct wb_counters cur_sum; /* no baseline subtracted */
 	struct wb_counters prev_sum;
 	struct baseline base;
-	struct gone gone;		/* since the source started */
-	struct gone gone_based;		/* since the baseline */
+	struct gone gone;	/* since the source started */
+	struct gone gone_based; /* since the baseline */
 	struct filter filter;
 	struct frame frame;
 	struct frame raw_frame;

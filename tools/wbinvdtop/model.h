@@ -12,8 +12,8 @@
 /* Quantiles are upper bucket bounds in ns, limited to the maximum; 0: there were none. */
 struct wb_stat {
 	struct wb_counters c;
-	uint64_t timed;		/* exits less the untimed ones */
-	uint64_t mean_ns;	/* emulation_ns / timed, 0: there were none */
+	uint64_t timed;	  /* exits less the untimed ones */
+	uint64_t mean_ns; /* emulation_ns / timed, 0: there were none */
 	uint64_t p50_ns;
 	uint64_t p99_ns;
 	uint64_t max_ns;
@@ -33,25 +33,25 @@ struct frame_vm {
 
 struct frame_victim {
 	const struct wb_victim *cur;
-	uint64_t count;		/* of the interval */
+	uint64_t count; /* of the interval */
 	uint64_t stall_ns;
 	uint64_t max_ns;
 };
 
 struct frame {
 	const struct wb_snapshot *cur;
-	uint64_t interval_ns;	/* measured, between the two readings */
-	uint64_t lost_total;	/* since the baseline */
+	uint64_t interval_ns; /* measured, between the two readings */
+	uint64_t lost_total;  /* since the baseline */
 	uint64_t lost_delta;
-	struct wb_stat sum_total;	/* all VMs, ended ones too, and shared stalls */
+	struct wb_stat sum_total; /* all VMs, ended ones too, and shared stalls */
 	struct wb_stat sum_delta;
-	unsigned int nr_noncoherent;	/* living VMs that are non-coherent, filter or not */
-	unsigned int nr_living;		/* living VMs, filter or not */
-	bool rebased;			/* totals count from model_rebase() */
-	size_t nr_vms;			/* those that pass the filter */
-	struct frame_vm *vms;	/* by key; frame_sort() puts them in the order asked for */
+	unsigned int nr_noncoherent; /* living VMs that are non-coherent, filter or not */
+	unsigned int nr_living;	     /* living VMs, filter or not */
+	bool rebased;		     /* totals count from model_rebase() */
+	size_t nr_vms;		     /* those that pass the filter */
+	struct frame_vm *vms;	     /* by key; frame_sort() puts them in the order asked for */
 	size_t nr_victims;
-	struct frame_victim *victims;	/* of the interval, most stalled first */
+	struct frame_victim *victims; /* of the interval, most stalled first */
 };
 
 struct model;
@@ -90,11 +90,11 @@ int model_rebase(struct model *m);
 
 /* Which VMs and tasks a frame keeps; an empty filter keeps all. */
 struct model_filter {
-	const pid_t *pids;	/* any of these ... */
+	const pid_t *pids; /* any of these ... */
 	size_t nr_pids;
-	const char *const *names;	/* ... or a name that contains one of these, case ignored */
+	const char *const *names; /* ... or a name that contains one of these, case ignored */
 	size_t nr_names;
-	const char *text;	/* and: name, pid, id or device contains it; NULL: off */
+	const char *text; /* and: name, pid, id or device contains it; NULL: off */
 };
 
 /*

@@ -13,9 +13,9 @@
 
 struct record {
 	FILE *f;
-	int fd;			/* outlives f, to cut off what a failed write left */
+	int fd; /* outlives f, to cut off what a failed write left */
 	bool regular;
-	off_t good;		/* end of the last complete line */
+	off_t good; /* end of the last complete line */
 	char *path;
 	struct frame_json *json;
 };

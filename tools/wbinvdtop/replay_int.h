@@ -20,7 +20,7 @@ struct seen_vm {
 	uint64_t start;
 	char *id;
 	bool ended;
-	bool taken;		/* by a VM without a key in the line at hand */
+	bool taken; /* by a VM without a key in the line at hand */
 	size_t nr_vcpus;
 	struct seen_vcpu *vcpus;
 };
@@ -31,12 +31,12 @@ struct replay_state {
 	uint64_t time_ns;
 	struct wb_counters sum;
 	size_t nr_vms;
-	struct seen_vm *vms;		/* by key */
-	struct seen_vm **by_identity;	/* NULL until asked for */
+	struct seen_vm *vms;	      /* by key */
+	struct seen_vm **by_identity; /* NULL until asked for */
 	size_t nr_victims;
-	struct wb_victim *victims;	/* sorted, without their strings */
+	struct wb_victim *victims; /* sorted, without their strings */
 	enum { KEYS_UNDECIDED, KEYS_GIVEN, KEYS_MADE_UP } keys;
-	uint64_t next_key;		/* of those made up */
+	uint64_t next_key; /* of those made up */
 };
 
 /* One line on its way. */
@@ -44,8 +44,8 @@ struct replay_parse {
 	struct jread j;
 	struct replay_state *st;
 	struct wb_snapshot *s;
-	struct wb_snapshot *before;	/* NULL: not wanted */
-	uint64_t victim_count;		/* sums, to stay in the limit */
+	struct wb_snapshot *before; /* NULL: not wanted */
+	uint64_t victim_count;	    /* sums, to stay in the limit */
 	uint64_t victim_ns;
 };
 
@@ -53,7 +53,7 @@ struct replay_parse {
 struct replay_counter {
 	const char *key;
 	size_t offset;
-	unsigned int known;	/* enum wb_known without which it is null; 0: never */
+	unsigned int known; /* enum wb_known without which it is null; 0: never */
 };
 
 #define REPLAY_NR_COUNTERS 8
@@ -73,8 +73,8 @@ static inline uint64_t replay_counter_get(const struct wb_counters *c, unsigned 
  * The objects "total" and "delta" of obj, which stands at path: total and both
  * maxima go into v, the other into delta.
  */
-int replay_read_stat(struct replay_parse *l, const json_t *obj, const char *path,
-		     struct wb_vcpu *v, struct wb_counters *delta);
+int replay_read_stat(struct replay_parse *l, const json_t *obj, const char *path, struct wb_vcpu *v,
+		     struct wb_counters *delta);
 
 /* Element nr of "vms". */
 int replay_read_vm(struct replay_parse *l, const json_t *obj, size_t nr);

@@ -176,8 +176,10 @@ static int read_head(struct replay_parse *l, const json_t *root, struct replay_h
 	int err = jread_str(&l->j, root, "schema", &schema);
 
 	if (!err && strcmp(schema, WB_SCHEMA))
-		err = jread_bad(&l->j, "schema is \"%s\", not \"%s\": written by another version "
-				"or program", schema, WB_SCHEMA);
+		err = jread_bad(&l->j,
+				"schema is \"%s\", not \"%s\": written by another version "
+				"or program",
+				schema, WB_SCHEMA);
 	free(schema);
 	if (!err)
 		err = jread_str(&l->j, root, "source", &head->source);

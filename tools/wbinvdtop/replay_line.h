@@ -12,8 +12,8 @@
 struct replay_head {
 	char *source;
 	char *kernel;
-	char *time_scope;	/* NULL: not timed */
-	bool has_before;	/* the line is the first and has an interval */
+	char *time_scope; /* NULL: not timed */
+	bool has_before;  /* the line is the first and has an interval */
 };
 
 void replay_head_clear(struct replay_head *h);

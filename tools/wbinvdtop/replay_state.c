@@ -125,13 +125,17 @@ static int check_vm(struct replay_parse *l, const struct wb_vm *vm, const struct
 		while (j < vm->nr_vcpus && vm->vcpus[j].id < s->id)
 			j++;
 		if (j == vm->nr_vcpus || vm->vcpus[j].id != s->id)
-			return jread_bad(&l->j, "vCPU %" PRIu32 " of the VM of process %d is "
-					 "missing", s->id, vm->pid);
+			return jread_bad(&l->j,
+					 "vCPU %" PRIu32 " of the VM of process %d is "
+					 "missing",
+					 s->id, vm->pid);
 		for (unsigned int i = 0; i < REPLAY_NR_COUNTERS; i++)
 			if (replay_counter_get(&vm->vcpus[j].total, i) <
 			    replay_counter_get(&s->total, i))
-				return jread_bad(&l->j, "total.%s of the VM of process %d goes "
-						 "backwards", replay_counters[i].key, vm->pid);
+				return jread_bad(&l->j,
+						 "total.%s of the VM of process %d goes "
+						 "backwards",
+						 replay_counters[i].key, vm->pid);
 	}
 	return 0;
 }
@@ -198,4 +202,3 @@ int replay_remember(struct replay_state *st, const struct wb_snapshot *s,
 	st->sum = *sum;
 	return err;
 }
-

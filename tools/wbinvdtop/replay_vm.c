@@ -10,7 +10,10 @@
 
 #include "../lib/devices.h"
 
-#define COUNTER(name, known) { #name, offsetof(struct wb_counters, name), known }
+#define COUNTER(name, known)                                     \
+	{                                                        \
+#name, offsetof(struct wb_counters, name), known \
+	}
 
 const struct replay_counter replay_counters[REPLAY_NR_COUNTERS] = {
 	COUNTER(exits, 0),
@@ -44,8 +47,8 @@ static int read_counters(struct replay_parse *l, const json_t *obj, struct wb_co
 	return err ? err : jread_u64_null(&l->j, obj, "max_ns", 0, REPLAY_LIMIT, max, &null);
 }
 
-int replay_read_stat(struct replay_parse *l, const json_t *obj, const char *path,
-		     struct wb_vcpu *v, struct wb_counters *delta)
+int replay_read_stat(struct replay_parse *l, const json_t *obj, const char *path, struct wb_vcpu *v,
+		     struct wb_counters *delta)
 {
 	json_t *total_obj, *delta_obj;
 	int err;
@@ -83,16 +86,19 @@ static int read_hist(struct replay_parse *l, const json_t *obj, uint32_t *hist)
 	json_array_foreach(pairs, i, pair) {
 		const json_t *slot = json_array_get(pair, 0), *count = json_array_get(pair, 1);
 
-		if (json_array_size(pair) != 2 || !json_is_integer(slot) ||
-		    !json_is_integer(count))
+		if (json_array_size(pair) != 2 || !json_is_integer(slot) || !json_is_integer(count))
 			return jread_bad(&l->j, "%shist[%zu] is not a slot and its count",
 					 l->j.where, i);
 		if (json_integer_value(slot) <= last || json_integer_value(slot) >= WB_HIST_SLOTS)
-			return jread_bad(&l->j, "%shist[%zu] is out of order, or its slot is not "
-					 "below %d", l->j.where, i, WB_HIST_SLOTS);
+			return jread_bad(&l->j,
+					 "%shist[%zu] is out of order, or its slot is not "
+					 "below %d",
+					 l->j.where, i, WB_HIST_SLOTS);
 		if (json_integer_value(count) < 0 || json_integer_value(count) > UINT32_MAX)
-			return jread_bad(&l->j, "%shist[%zu] has a count that is not within 0 to "
-					 "%" PRIu32, l->j.where, i, UINT32_MAX);
+			return jread_bad(&l->j,
+					 "%shist[%zu] has a count that is not within 0 to "
+					 "%" PRIu32,
+					 l->j.where, i, UINT32_MAX);
 		last = json_integer_value(slot);
 		hist[last] = json_integer_value(count);
 	}
@@ -343,4 +349,3 @@ int replay_read_vm(struct replay_parse *l, const json_t *obj, size_t nr)
 					 replay_counters[i].key);
 	return 0;
 }
-

@@ -17,32 +17,32 @@
 
 /* Which figures the source can know; the others are null everywhere. */
 enum wb_known {
-	WB_KNOWN_OUTCOME	= 1u << 0,	/* flushes, skips */
-	WB_KNOWN_TIME		= 1u << 1,	/* emulation_ns, untimed, quantiles, max */
-	WB_KNOWN_CPUS		= 1u << 2,	/* cpus_flushed */
-	WB_KNOWN_STALL		= 1u << 3,	/* stall_ns, stall_idle_ns, victims */
-	WB_KNOWN_NONCOHERENT	= 1u << 4,	/* non-coherent or not, VMs from before */
+	WB_KNOWN_OUTCOME = 1u << 0,	/* flushes, skips */
+	WB_KNOWN_TIME = 1u << 1,	/* emulation_ns, untimed, quantiles, max */
+	WB_KNOWN_CPUS = 1u << 2,	/* cpus_flushed */
+	WB_KNOWN_STALL = 1u << 3,	/* stall_ns, stall_idle_ns, victims */
+	WB_KNOWN_NONCOHERENT = 1u << 4, /* non-coherent or not, VMs from before */
 };
 
 /* A fact that may be unknown. */
 enum wb_tri { WB_NO = 0, WB_YES = 1, WB_UNKNOWN = 2 };
 
 struct wb_counters {
-	uint64_t exits;		/* WBINVD/WBNOINVD that reached KVM, each once */
+	uint64_t exits; /* WBINVD/WBNOINVD that reached KVM, each once */
 	uint64_t flushes;
 	uint64_t skips;
 	uint64_t untimed;	/* exits of which one end was not seen */
 	uint64_t emulation_ns;	/* of the timed exits */
 	uint64_t stall_ns;	/* callbacks on busy CPUs other than the flushing one */
-	uint64_t stall_idle_ns;	/* the same on idle CPUs */
+	uint64_t stall_idle_ns; /* the same on idle CPUs */
 	uint64_t cpus_flushed;	/* the flushing CPU included */
 };
 
 struct wb_vcpu {
-	uint32_t id;		/* vcpu_id as KVM has it */
+	uint32_t id; /* vcpu_id as KVM has it */
 	struct wb_counters total;
-	uint64_t max_ns;	/* longest exit so far */
-	uint64_t interval_max_ns;	/* longest exit of the interval; 0: none */
+	uint64_t max_ns;	  /* longest exit so far */
+	uint64_t interval_max_ns; /* longest exit of the interval; 0: none */
 	/* Timed exits by duration; counts wrap, use differences modulo 2^32. */
 	uint32_t hist[WB_HIST_SLOTS];
 };
@@ -56,15 +56,15 @@ struct wb_vm {
 	 * an address, for recordings hold it.
 	 */
 	uint64_t key;
-	char *id;		/* "PID-FD", NULL where unknown */
+	char *id; /* "PID-FD", NULL where unknown */
 	pid_t pid;
-	uint64_t start;		/* of the process: clock ticks since boot; 0: unknown */
-	char *name;		/* valid UTF-8, never NULL */
-	bool ended;		/* set in exactly one snapshot, then the VM is left out */
-	enum wb_tri noncoherent;	/* of an ended VM the last known */
-	bool vcpus_unknown;	/* vcpus has one element that stands for all of them */
-	size_t nr_vcpus;	/* only those that executed WBINVD */
-	struct wb_vcpu *vcpus;	/* sorted by id */
+	uint64_t start;		 /* of the process: clock ticks since boot; 0: unknown */
+	char *name;		 /* valid UTF-8, never NULL */
+	bool ended;		 /* set in exactly one snapshot, then the VM is left out */
+	enum wb_tri noncoherent; /* of an ended VM the last known */
+	bool vcpus_unknown;	 /* vcpus has one element that stands for all of them */
+	size_t nr_vcpus;	 /* only those that executed WBINVD */
+	struct wb_vcpu *vcpus;	 /* sorted by id */
 	size_t nr_devices;
 	struct wb_device *devices;
 };
@@ -76,22 +76,22 @@ enum wb_culprit_kind { WB_CULPRIT_IS_VM, WB_CULPRIT_IS_SHARED, WB_CULPRIT_IS_OTH
 /* Stalls of one task or VM by one culprit. */
 struct wb_victim {
 	enum wb_victim_kind kind;
-	pid_t pid;		/* 0: idle */
-	uint64_t start;		/* as in struct wb_vm */
-	char *name;		/* valid UTF-8; "idle" for the idle tasks */
+	pid_t pid;	/* 0: idle */
+	uint64_t start; /* as in struct wb_vm */
+	char *name;	/* valid UTF-8; "idle" for the idle tasks */
 	enum wb_culprit_kind culprit_kind;
-	char *culprit;		/* VM id, NULL where the VM's id is unknown or kind is not VM */
-	uint64_t culprit_key;	/* wb_vm.key, 0 unless kind is VM */
+	char *culprit;	      /* VM id, NULL where the VM's id is unknown or kind is not VM */
+	uint64_t culprit_key; /* wb_vm.key, 0 unless kind is VM */
 	uint64_t count;
 	uint64_t stall_ns;
-	uint64_t max_ns;	/* longest so far */
+	uint64_t max_ns; /* longest so far */
 	uint64_t interval_max_ns;
 };
 
 struct wb_snapshot {
-	uint64_t time_ns;	/* CLOCK_MONOTONIC */
-	int64_t wall_ns;	/* CLOCK_REALTIME, ns since the epoch */
-	unsigned int known;	/* enum wb_known */
+	uint64_t time_ns;   /* CLOCK_MONOTONIC */
+	int64_t wall_ns;    /* CLOCK_REALTIME, ns since the epoch */
+	unsigned int known; /* enum wb_known */
 	/*
 	 * Exits that no program saw, or that found no room in the map.  May fall
 	 * again, by those that were under way at the reading before.
@@ -103,9 +103,9 @@ struct wb_snapshot {
 	 */
 	struct wb_counters ended;
 	size_t nr_vms;
-	struct wb_vm *vms;	/* sorted by key */
+	struct wb_vm *vms; /* sorted by key */
 	size_t nr_victims;
-	struct wb_victim *victims;	/* sorted, each kind, process and culprit once */
+	struct wb_victim *victims; /* sorted, each kind, process and culprit once */
 };
 
 /* An empty snapshot, to be filled and handed to snapshot_free(); NULL: no memory. */

@@ -19,13 +19,13 @@ struct replay {
 	char *line;
 	size_t len;
 	size_t cap;
-	bool complete;		/* the line at hand ends with a newline */
+	bool complete; /* the line at hand ends with a newline */
 	unsigned long lineno;
 	struct replay_state *state;
-	struct replay_head head;	/* of the reading handed over last */
+	struct replay_head head; /* of the reading handed over last */
 	struct replay_head next_head;
-	struct wb_snapshot before;	/* handed over first, if have_before */
-	struct wb_snapshot next;	/* read ahead by open, if have_next */
+	struct wb_snapshot before; /* handed over first, if have_before */
+	struct wb_snapshot next;   /* read ahead by open, if have_next */
 	bool have_before;
 	bool have_next;
 };
@@ -91,8 +91,8 @@ static int read_next(struct replay *r)
 	if (err == -ENOMEM || (err && !error))
 		log_err("out of memory for line %lu of %s", r->lineno, r->path);
 	else if (err && !r->complete)
-		log_err("%s ends in the middle of line %lu; the %lu before it are whole",
-			r->path, r->lineno, r->lineno - 1);
+		log_err("%s ends in the middle of line %lu; the %lu before it are whole", r->path,
+			r->lineno, r->lineno - 1);
 	else if (err)
 		log_err("%s, line %lu: %s", r->path, r->lineno, error);
 	free(error);
