@@ -17,8 +17,8 @@
 #include "../../tools/lib/log.h"
 #include "../../tools/wbinvdbench/bench.h"
 
-#define GIB	(1ULL << 30)
-#define MIB	(1ULL << 20)
+#define GIB (1ULL << 30)
+#define MIB (1ULL << 20)
 
 /* Parses words (ended by NULL); *said is what went to stderr, free() it. */
 static int parse(struct bench_options *opt, char **said, ...)
@@ -75,10 +75,14 @@ static void test_any_order(void **state)
 
 	(void)state;
 	assert_int_equal(parse(&a, &said, "-n", "25000", "-v", "4", "-i", "cpuid", "--dirty", "8",
-			       "--rate", "500", "--vfio", "01:02.3", "--json", "--hold", "0.5", NULL), 0);
+			       "--rate", "500", "--vfio", "01:02.3", "--json", "--hold", "0.5",
+			       NULL),
+			 0);
 	free(said);
-	assert_int_equal(parse(&b, &said, "--hold=0.5", "--json", "--vfio=0000:01:02.3", "--rate=500",
-			       "--dirty=8", "--instruction=cpuid", "-v4", "--count=25000", NULL), 0);
+	assert_int_equal(parse(&b, &said, "--hold=0.5", "--json", "--vfio=0000:01:02.3",
+			       "--rate=500", "--dirty=8", "--instruction=cpuid", "-v4",
+			       "--count=25000", NULL),
+			 0);
 	free(said);
 	assert_int_equal(a.count, 25000);
 	assert_int_equal(a.vcpus, 4);
@@ -96,21 +100,38 @@ static void test_any_order(void **state)
 static void test_refused(void **state)
 {
 	static const char *const cases[][3] = {
-		{ "-n", "0", "-n" }, { "-n", "-1", "-n" }, { "-n", "", "-n" },
-		{ "-n", "12abc", "12abc" }, { "-n", "0x10", "0x10" },
+		{ "-n", "0", "-n" },
+		{ "-n", "-1", "-n" },
+		{ "-n", "", "-n" },
+		{ "-n", "12abc", "12abc" },
+		{ "-n", "0x10", "0x10" },
 		{ "-n", "18446744073709551616", "18446744073709551616" },
 		{ "-n", "1000000000000001", "from 1 to 1000000000000000" },
-		{ "-v", "0", "-v" }, { "-v", "65537", "from 1 to 65536" }, { "-v", "1.5", "1.5" },
-		{ "-i", "invd", "wbinvd, cpuid or nop" }, { "-i", "", "-i" },
-		{ "--pin", "0,", "--pin" }, { "--pin", "3-1", "3-1" }, { "--pin", "8192", "8192" },
-		{ "--pin", "8191", "no CPU 8191" }, { "--pin", "", "--pin" },
-		{ "--dirty", "0", "--dirty" }, { "--dirty", "520193", "520192" },
-		{ "--rate", "0", "--rate" }, { "--rate", "1000001", "1000000" },
-		{ "--batch", "0", "--batch" }, { "--vfio", "1:2", "1:2" }, { "--vfio", "", "--vfio" },
+		{ "-v", "0", "-v" },
+		{ "-v", "65537", "from 1 to 65536" },
+		{ "-v", "1.5", "1.5" },
+		{ "-i", "invd", "wbinvd, cpuid or nop" },
+		{ "-i", "", "-i" },
+		{ "--pin", "0,", "--pin" },
+		{ "--pin", "3-1", "3-1" },
+		{ "--pin", "8192", "8192" },
+		{ "--pin", "8191", "no CPU 8191" },
+		{ "--pin", "", "--pin" },
+		{ "--dirty", "0", "--dirty" },
+		{ "--dirty", "520193", "520192" },
+		{ "--rate", "0", "--rate" },
+		{ "--rate", "1000001", "1000000" },
+		{ "--batch", "0", "--batch" },
+		{ "--vfio", "1:2", "1:2" },
+		{ "--vfio", "", "--vfio" },
 		{ "--vfio", "0000:01:00.8", "0000:01:00.8" },
-		{ "--hold", "-1", "--hold" }, { "--hold", "86401", "86400" },
-		{ "--start-delay", "1e3", "1e3" }, { "-o", "executed,zork", "zork" },
-		{ "--json", "x", "x" }, { "--zork", NULL, "--zork" }, { "-n", NULL, "-n" },
+		{ "--hold", "-1", "--hold" },
+		{ "--hold", "86401", "86400" },
+		{ "--start-delay", "1e3", "1e3" },
+		{ "-o", "executed,zork", "zork" },
+		{ "--json", "x", "x" },
+		{ "--zork", NULL, "--zork" },
+		{ "-n", NULL, "-n" },
 	};
 
 	(void)state;
@@ -122,7 +143,8 @@ static void test_refused(void **state)
 			fail_msg("%s %s is accepted", cases[i][0], cases[i][1]);
 		newline = strchr(said, '\n');
 		if (!newline || newline[1] || !strstr(said, cases[i][2]))
-			fail_msg("%s %s: not one sentence about it: %s", cases[i][0], cases[i][1], said);
+			fail_msg("%s %s: not one sentence about it: %s", cases[i][0], cases[i][1],
+				 said);
 		free(said);
 		bench_options_free(&opt);
 	}
@@ -261,13 +283,15 @@ static void test_page_tables(void **state)
 		assert_ptr_equal(guest_ctl(mem, 2, dirty[i]), mem + regs.rdi);
 		assert_true(regs.rdi + sizeof(struct guest_ctl) <= size);
 		if (dirty[i]) {
-			assert_int_equal(walk(mem, size, sregs.cr3, GUEST_DIRTY_GPA), GUEST_DIRTY_GPA);
+			assert_int_equal(walk(mem, size, sregs.cr3, GUEST_DIRTY_GPA),
+					 GUEST_DIRTY_GPA);
 			assert_int_equal(walk(mem, size, sregs.cr3, end - 8), end - 8);
 		}
 		assert_int_equal(walk(mem, size, sregs.cr3, 2 * GIB), 0);
 		/* vCPUs must not share a page of counters, nor use one of the tables'. */
 		assert_int_equal((uint8_t *)guest_ctl(mem, 1, dirty[i]) -
-				 (uint8_t *)guest_ctl(mem, 0, dirty[i]), 4096);
+					 (uint8_t *)guest_ctl(mem, 0, dirty[i]),
+				 4096);
 		assert_int_equal(guest_ctl(mem, 0, dirty[i])->todo, 0);
 		assert_int_equal(guest_ctl(mem, 2, dirty[i])->executed, 0);
 		free(mem);
@@ -326,7 +350,9 @@ static void test_exit_text(void **state)
 	run.exit_reason = KVM_EXIT_FAIL_ENTRY;
 	run.fail_entry.hardware_entry_failure_reason = 0x80000021;
 	run.fail_entry.cpu = 3;
-	assert_says(&run, "exit reason 9 (KVM_EXIT_FAIL_ENTRY), hardware entry failure reason 0x80000021 on CPU 3");
+	assert_says(
+		&run,
+		"exit reason 9 (KVM_EXIT_FAIL_ENTRY), hardware entry failure reason 0x80000021 on CPU 3");
 
 	memset(&run, 0, sizeof(run));
 	run.exit_reason = KVM_EXIT_INTERNAL_ERROR;
@@ -334,7 +360,9 @@ static void test_exit_text(void **state)
 	run.internal.ndata = 2;
 	run.internal.data[0] = 0x4009090f;
 	run.internal.data[1] = 1;
-	assert_says(&run, "exit reason 17 (KVM_EXIT_INTERNAL_ERROR), suberror 1 (KVM_INTERNAL_ERROR_EMULATION), data 0x4009090f, 0x1");
+	assert_says(
+		&run,
+		"exit reason 17 (KVM_EXIT_INTERNAL_ERROR), suberror 1 (KVM_INTERNAL_ERROR_EMULATION), data 0x4009090f, 0x1");
 
 	/* A kernel that lies about the length, and one that is newer than we are. */
 	run.internal.suberror = 77;
@@ -351,16 +379,11 @@ static void test_exit_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_any_order),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_contradictions),
-		cmocka_unit_test(test_batch),
-		cmocka_unit_test(test_quantiles),
-		cmocka_unit_test(test_quantile_bounds),
-		cmocka_unit_test(test_page_tables),
-		cmocka_unit_test(test_guest_code),
-		cmocka_unit_test(test_exit_text),
+		cmocka_unit_test(test_defaults),	cmocka_unit_test(test_any_order),
+		cmocka_unit_test(test_refused),		cmocka_unit_test(test_contradictions),
+		cmocka_unit_test(test_batch),		cmocka_unit_test(test_quantiles),
+		cmocka_unit_test(test_quantile_bounds), cmocka_unit_test(test_page_tables),
+		cmocka_unit_test(test_guest_code),	cmocka_unit_test(test_exit_text),
 	};
 
 	log_init("wbinvdbench", false);

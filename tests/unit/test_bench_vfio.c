@@ -19,8 +19,8 @@
 #include "../../tools/wbinvdbench/host.h"
 #include "../../tools/wbinvdbench/vfio.h"
 
-#define BDF	"0000:01:00.0"
-#define DEV	"sys/bus/pci/devices/" BDF
+#define BDF "0000:01:00.0"
+#define DEV "sys/bus/pci/devices/" BDF
 
 static char root[] = "/tmp/test_bench_vfio.XXXXXX";
 
@@ -121,8 +121,10 @@ static void test_other_driver(void **state)
 	make_link(DEV "/iommu_group", "../../../kernel/iommu_groups/5");
 	assert_int_equal(check(&cdev, &said), -EBUSY);
 	assert_non_null(strstr(said, "on driver e1000e"));
-	assert_non_null(strstr(said, "  echo vfio-pci > /sys/bus/pci/devices/" BDF "/driver_override\n"));
-	assert_non_null(strstr(said, "  echo " BDF " > /sys/bus/pci/devices/" BDF "/driver/unbind\n"));
+	assert_non_null(
+		strstr(said, "  echo vfio-pci > /sys/bus/pci/devices/" BDF "/driver_override\n"));
+	assert_non_null(
+		strstr(said, "  echo " BDF " > /sys/bus/pci/devices/" BDF "/driver/unbind\n"));
 	assert_non_null(strstr(said, "  echo " BDF " > /sys/bus/pci/drivers_probe\n"));
 	free(said);
 }
@@ -191,10 +193,9 @@ static void test_host(void **state)
 	host_free(&h);
 
 	make_dirs("proc");
-	make_file("proc/cpuinfo",
-		  "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel\t\t: 1\n"
-		  "model name\t: AMD EPYC \xff 7763\nflags\t\t: svm\n\n"
-		  "processor\t: 1\nmodel name\t: Another\n");
+	make_file("proc/cpuinfo", "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel\t\t: 1\n"
+				  "model name\t: AMD EPYC \xff 7763\nflags\t\t: svm\n\n"
+				  "processor\t: 1\nmodel name\t: Another\n");
 	make_dirs("sys/module/kvm/parameters");
 	make_dirs("sys/module/kvm_amd");
 	make_dirs("sys/module/kvm_intel");

@@ -12,30 +12,30 @@
 #include "guest.h"
 #include "quant.h"
 
-#define BENCH_MAX_COUNT		1000000000000000ULL
-#define BENCH_MAX_VCPUS		65536
-#define BENCH_MAX_RATE		1000000
-#define BENCH_MAX_BATCH		1000000000ULL
-#define BENCH_MAX_WAIT_NS	(86400ULL * 1000000000ULL)
-#define BENCH_NO_CPU		(~0u)
+#define BENCH_MAX_COUNT	  1000000000000000ULL
+#define BENCH_MAX_VCPUS	  65536
+#define BENCH_MAX_RATE	  1000000
+#define BENCH_MAX_BATCH	  1000000000ULL
+#define BENCH_MAX_WAIT_NS (86400ULL * 1000000000ULL)
+#define BENCH_NO_CPU	  (~0u)
 
 /* Batch sizes nobody asked for: 1 % of the run, at most these. */
-#define BENCH_BATCH_EXIT	100
-#define BENCH_BATCH_NOP		100000
+#define BENCH_BATCH_EXIT 100
+#define BENCH_BATCH_NOP	 100000
 
 struct bench_options {
-	uint64_t count;		/* instructions per vCPU */
+	uint64_t count; /* instructions per vCPU */
 	unsigned int vcpus;
 	enum guest_insn insn;
-	unsigned int *pin;	/* host CPUs, NULL: not pinned */
+	unsigned int *pin; /* host CPUs, NULL: not pinned */
 	size_t n_pin;
-	uint64_t dirty;		/* bytes per vCPU to dirty before each instruction */
-	uint64_t rate;		/* instructions per second and vCPU, 0: as fast as it goes */
-	uint64_t batch;		/* instructions per batch, 0: chosen by bench_batch() */
-	char bdf[16];		/* canonical, "": no --vfio */
+	uint64_t dirty; /* bytes per vCPU to dirty before each instruction */
+	uint64_t rate;	/* instructions per second and vCPU, 0: as fast as it goes */
+	uint64_t batch; /* instructions per batch, 0: chosen by bench_batch() */
+	char bdf[16];	/* canonical, "": no --vfio */
 	uint64_t start_delay_ns;
 	uint64_t hold_ns;
-	const char *fields;	/* -o */
+	const char *fields; /* -o */
 	bool json;
 	bool verbose;
 };
@@ -45,22 +45,22 @@ struct vfio_dev;
 
 struct vcpu {
 	unsigned int id;
-	unsigned int cpu;	/* pinned to, or BENCH_NO_CPU */
+	unsigned int cpu; /* pinned to, or BENCH_NO_CPU */
 	int fd;
 	struct kvm_run *run;
 	size_t run_size;
 	struct guest_ctl *ctl;
 	struct vm *vm;
 	pthread_t thread;
-	bool started;		/* the thread exists */
+	bool started; /* the thread exists */
 
 	/* Written by the vCPU's thread, read after it has ended. */
-	struct quant ps;	/* picoseconds per instruction, one value per batch */
+	struct quant ps; /* picoseconds per instruction, one value per batch */
 	uint64_t executed;
-	uint64_t wall_ns;	/* from the common start to the last exit */
-	uint64_t overhead_ns;	/* an empty batch, median */
-	int err;		/* negative errno */
-	char *why;		/* what KVM said, NULL: nothing */
+	uint64_t wall_ns;     /* from the common start to the last exit */
+	uint64_t overhead_ns; /* an empty batch, median */
+	int err;	      /* negative errno */
+	char *why;	      /* what KVM said, NULL: nothing */
 };
 
 struct vm {
@@ -68,7 +68,7 @@ struct vm {
 	int kvm;
 	int fd;
 	uint64_t batch;
-	uint64_t dirty;		/* bytes of all vCPUs together */
+	uint64_t dirty; /* bytes of all vCPUs together */
 	void *ctl_mem;
 	size_t ctl_size;
 	void *dirty_mem;
@@ -76,15 +76,14 @@ struct vm {
 
 	/* Shared with the threads. */
 	pthread_mutex_t lock;
-	pthread_cond_t changed;	/* ready or go */
+	pthread_cond_t changed; /* ready or go */
 	unsigned int ready;	/* threads that have calibrated */
 	bool go;
-	bool stop;		/* atomic */
-	unsigned int running;	/* atomic: threads that have not ended */
-	int done;		/* eventfd: a thread has ended */
+	bool stop;	      /* atomic */
+	unsigned int running; /* atomic: threads that have not ended */
+	int done;	      /* eventfd: a thread has ended */
 	bool interrupted;
 };
-
 
 /* Instructions per batch for these options; noncoherent: each WBINVD is a real flush. */
 uint64_t bench_batch(const struct bench_options *opt, bool noncoherent);

@@ -7,14 +7,35 @@
 
 #include "bench.h"
 
-#define NAME(n)	[KVM_EXIT_##n] = "KVM_EXIT_" #n
+#define NAME(n) [KVM_EXIT_##n] = "KVM_EXIT_" #n
 
 static const char *const exit_names[] = {
-	NAME(UNKNOWN), NAME(EXCEPTION), NAME(IO), NAME(HYPERCALL), NAME(DEBUG), NAME(HLT),
-	NAME(MMIO), NAME(IRQ_WINDOW_OPEN), NAME(SHUTDOWN), NAME(FAIL_ENTRY), NAME(INTR),
-	NAME(SET_TPR), NAME(TPR_ACCESS), NAME(NMI), NAME(INTERNAL_ERROR), NAME(WATCHDOG),
-	NAME(SYSTEM_EVENT), NAME(IOAPIC_EOI), NAME(HYPERV), NAME(X86_RDMSR), NAME(X86_WRMSR),
-	NAME(DIRTY_RING_FULL), NAME(AP_RESET_HOLD), NAME(X86_BUS_LOCK), NAME(XEN), NAME(NOTIFY),
+	NAME(UNKNOWN),
+	NAME(EXCEPTION),
+	NAME(IO),
+	NAME(HYPERCALL),
+	NAME(DEBUG),
+	NAME(HLT),
+	NAME(MMIO),
+	NAME(IRQ_WINDOW_OPEN),
+	NAME(SHUTDOWN),
+	NAME(FAIL_ENTRY),
+	NAME(INTR),
+	NAME(SET_TPR),
+	NAME(TPR_ACCESS),
+	NAME(NMI),
+	NAME(INTERNAL_ERROR),
+	NAME(WATCHDOG),
+	NAME(SYSTEM_EVENT),
+	NAME(IOAPIC_EOI),
+	NAME(HYPERV),
+	NAME(X86_RDMSR),
+	NAME(X86_WRMSR),
+	NAME(DIRTY_RING_FULL),
+	NAME(AP_RESET_HOLD),
+	NAME(X86_BUS_LOCK),
+	NAME(XEN),
+	NAME(NOTIFY),
 };
 
 static const char *const suberror_names[] = {
@@ -29,7 +50,7 @@ static const char *name_of(const char *const *names, size_t n, uint32_t value)
 	return value < n && names[value] ? names[value] : "unnamed";
 }
 
-#define NAME_OF(names, value)	name_of(names, sizeof(names) / sizeof(names[0]), value)
+#define NAME_OF(names, value) name_of(names, sizeof(names) / sizeof(names[0]), value)
 
 static void print_internal_error(FILE *f, const struct kvm_run *run)
 {

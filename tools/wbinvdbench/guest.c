@@ -10,35 +10,36 @@
 #error "the guest is x86-64 code"
 #endif
 
-#define CODE_GPA	0x1000ULL
-#define PML4_GPA	0x2000ULL
-#define PDPT_GPA	0x3000ULL
-#define PD_GPA		0x4000ULL	/* the first GiB, then those of the dirty memory */
+#define CODE_GPA 0x1000ULL
+#define PML4_GPA 0x2000ULL
+#define PDPT_GPA 0x3000ULL
+#define PD_GPA	 0x4000ULL /* the first GiB, then those of the dirty memory */
 
-#define PTE_PRESENT	(1ULL << 0)
-#define PTE_WRITE	(1ULL << 1)
+#define PTE_PRESENT  (1ULL << 0)
+#define PTE_WRITE    (1ULL << 1)
 /* Set beforehand, so that no batch pays for the CPU setting them. */
-#define PTE_ACCESSED	(1ULL << 5)
-#define PTE_DIRTY	(1ULL << 6)
-#define PTE_LARGE	(1ULL << 7)
+#define PTE_ACCESSED (1ULL << 5)
+#define PTE_DIRTY    (1ULL << 6)
+#define PTE_LARGE    (1ULL << 7)
 
-#define CR0_PE		(1ULL << 0)
-#define CR0_MP		(1ULL << 1)
-#define CR0_ET		(1ULL << 4)
-#define CR0_NE		(1ULL << 5)
-#define CR0_WP		(1ULL << 16)
-#define CR0_PG		(1ULL << 31)
-#define CR4_PAE		(1ULL << 5)
-#define EFER_LME	(1ULL << 8)
-#define EFER_LMA	(1ULL << 10)
+#define CR0_PE	 (1ULL << 0)
+#define CR0_MP	 (1ULL << 1)
+#define CR0_ET	 (1ULL << 4)
+#define CR0_NE	 (1ULL << 5)
+#define CR0_WP	 (1ULL << 16)
+#define CR0_PG	 (1ULL << 31)
+#define CR4_PAE	 (1ULL << 5)
+#define EFER_LME (1ULL << 8)
+#define EFER_LMA (1ULL << 10)
 
-#define STR_(x)		#x
-#define STR(x)		STR_(x)
+#define STR_(x) #x
+#define STR(x)	STR_(x)
 
 /*
  * %rdi: struct guest_ctl, %r8: instructions left.  cpuid overwrites %rax to
  * %rdx, so nothing lives there.
  */
+/* clang-format off */
 #define GUEST_LOOP(name, insn)						\
 	".globl guest_" name ", guest_" name "_count\n"			\
 	"guest_" name ":\n"						\
@@ -71,6 +72,7 @@ asm(".pushsection .rodata\n"
     GUEST_LOOP("nop", "nop")
     "guest_end:\n"
     ".popsection\n");
+/* clang-format on */
 
 extern const uint8_t guest_start[], guest_end[];
 extern const uint8_t guest_wbinvd[], guest_wbinvd_count[];
@@ -80,7 +82,7 @@ extern const uint8_t guest_nop[], guest_nop_count[];
 static const struct {
 	const char *name;
 	const uint8_t *entry;
-	const uint8_t *count;	/* where the instruction is done but not yet counted */
+	const uint8_t *count; /* where the instruction is done but not yet counted */
 } loops[] = {
 	[INSN_WBINVD] = { "wbinvd", guest_wbinvd, guest_wbinvd_count },
 	[INSN_CPUID] = { "cpuid", guest_cpuid, guest_cpuid_count },
@@ -131,8 +133,8 @@ static void map_gib(uint8_t *mem, unsigned int slot, unsigned int gib)
 
 	pdpt[gib] = pd_gpa | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED;
 	for (uint64_t i = 0; i < 512; i++)
-		pd[i] = ((uint64_t)gib << 30) | (i << 21) | PTE_PRESENT | PTE_WRITE |
-			PTE_ACCESSED | PTE_DIRTY | PTE_LARGE;
+		pd[i] = ((uint64_t)gib << 30) | (i << 21) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED |
+			PTE_DIRTY | PTE_LARGE;
 }
 
 void guest_load(void *mem, uint64_t dirty)
@@ -160,12 +162,22 @@ static uint64_t code_gpa(const uint8_t *label)
 void guest_set_sregs(struct kvm_sregs *sregs)
 {
 	struct kvm_segment code = {
-		.limit = 0xffffffff, .selector = 0x8, .type = 0xb, .present = 1, .s = 1,
-		.l = 1, .g = 1,
+		.limit = 0xffffffff,
+		.selector = 0x8,
+		.type = 0xb,
+		.present = 1,
+		.s = 1,
+		.l = 1,
+		.g = 1,
 	};
 	struct kvm_segment data = {
-		.limit = 0xffffffff, .selector = 0x10, .type = 0x3, .present = 1, .s = 1,
-		.db = 1, .g = 1,
+		.limit = 0xffffffff,
+		.selector = 0x10,
+		.type = 0x3,
+		.present = 1,
+		.s = 1,
+		.db = 1,
+		.g = 1,
 	};
 
 	sregs->cs = code;
@@ -185,7 +197,7 @@ void guest_set_regs(struct kvm_regs *regs, enum guest_insn insn, unsigned int vc
 	memset(regs, 0, sizeof(*regs));
 	regs->rip = code_gpa(loops[insn].entry);
 	regs->rdi = ctl_gpa(vcpu, dirty);
-	regs->rflags = 2;	/* the bit that is always set: interrupts stay off */
+	regs->rflags = 2; /* the bit that is always set: interrupts stay off */
 }
 
 bool guest_uncounted(enum guest_insn insn, uint64_t rip)

@@ -24,21 +24,21 @@ enum guest_insn {
 };
 
 /* Ports the guest writes; neither is claimed by KVM without an in-kernel PIC. */
-#define GUEST_PORT_BEGIN	0x10	/* memory is dirty, the batch comes next */
-#define GUEST_PORT_END		0x11	/* the batch is done */
+#define GUEST_PORT_BEGIN 0x10 /* memory is dirty, the batch comes next */
+#define GUEST_PORT_END	 0x11 /* the batch is done */
 
-#define GUEST_PAGE		4096ULL
-#define GUEST_DIRTY_GPA		(4ULL << 30)
+#define GUEST_PAGE	 4096ULL
+#define GUEST_DIRTY_GPA	 (4ULL << 30)
 /* One page directory pointer table, less the four GiB below GUEST_DIRTY_GPA. */
-#define GUEST_DIRTY_MAX		(508ULL << 30)
-#define GUEST_CACHE_LINE	64
+#define GUEST_DIRTY_MAX	 (508ULL << 30)
+#define GUEST_CACHE_LINE 64
 
 /* Shared with the guest, one page per vCPU: the offsets are in guest.c's code. */
 struct guest_ctl {
-	uint64_t todo;		/* host: instructions in the next batch, 0 is allowed */
-	uint64_t executed;	/* guest: counted after each instruction */
-	uint64_t dirty_gpa;	/* host: first byte to dirty before a batch */
-	uint64_t dirty_end;	/* host: first byte not to dirty; same as dirty_gpa: none */
+	uint64_t todo;	    /* host: instructions in the next batch, 0 is allowed */
+	uint64_t executed;  /* guest: counted after each instruction */
+	uint64_t dirty_gpa; /* host: first byte to dirty before a batch */
+	uint64_t dirty_end; /* host: first byte not to dirty; same as dirty_gpa: none */
 };
 
 /* "wbinvd", "cpuid" or "nop". 0 or -EINVAL. */

@@ -87,8 +87,7 @@ void host_read(struct host *h, const char *root)
 		snprintf(h->kernel, sizeof(h->kernel), "%s", uts.release);
 	h->cpu_model = cpuinfo_value(root, "model name");
 	vendor = cpuinfo_value(root, "vendor_id");
-	h->vendor_module = kvm_module_in(root, "/sys/module/kvm/holders",
-					 module_of_vendor(vendor));
+	h->vendor_module = kvm_module_in(root, "/sys/module/kvm/holders", module_of_vendor(vendor));
 	if (!h->vendor_module)
 		h->vendor_module = kvm_module_in(root, "/sys/module", module_of_vendor(vendor));
 	free(vendor);

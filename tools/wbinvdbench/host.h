@@ -6,10 +6,10 @@
 #include <stdbool.h>
 
 struct host {
-	char kernel[65];	/* uname -r */
-	char *cpu_model;	/* valid UTF-8, NULL: unknown */
-	char *vendor_module;	/* "kvm_intel", "kvm_amd", ...; NULL: unknown */
-	bool hypervisor;	/* CPUID says that this machine is itself a VM */
+	char kernel[65];     /* uname -r */
+	char *cpu_model;     /* valid UTF-8, NULL: unknown */
+	char *vendor_module; /* "kvm_intel", "kvm_amd", ...; NULL: unknown */
+	bool hypervisor;     /* CPUID says that this machine is itself a VM */
 };
 
 /* root: "" for the running system, else the prefix of a test's proc/ and sys/. */

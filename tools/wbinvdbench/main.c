@@ -54,7 +54,8 @@ static void warn_bare_metal(const struct bench_options *opt, const struct vfio_d
 		return;
 	host_read(&host, "");
 	if (!host.hypervisor)
-		log_warn("this is bare metal: each WBINVD will stall every CPU on which the vCPUs have run until its caches are written back");
+		log_warn(
+			"this is bare metal: each WBINVD will stall every CPU on which the vCPUs have run until its caches are written back");
 	host_free(&host);
 }
 

@@ -10,8 +10,8 @@
 #include "num.h"
 #include "opts.h"
 
-#define MIB		(1ULL << 20)
-#define MAX_CPUS	8192
+#define MIB	 (1ULL << 20)
+#define MAX_CPUS 8192
 
 enum {
 	KEY_PIN = OPTS_KEY_TOOL,
@@ -32,7 +32,8 @@ static const struct argp_option options[] = {
 	{ "vcpus", 'v', "VCPUS", 0, "vCPUs, each with a thread of its own (1)", 1 },
 	{ "instruction", 'i', "INSN", 0,
 	  "wbinvd, cpuid (another exit) or nop (no exit); default wbinvd", 1 },
-	{ "pin", KEY_PIN, "LIST", 0, "Host CPUs, as 0,2-3: vCPU i on entry i modulo their number", 1 },
+	{ "pin", KEY_PIN, "LIST", 0, "Host CPUs, as 0,2-3: vCPU i on entry i modulo their number",
+	  1 },
 	{ "dirty", KEY_DIRTY, "MIB", 0, "Memory each vCPU dirties before each instruction", 1 },
 	{ "rate", KEY_RATE, "PER_SECOND", 0, "Instructions per second and vCPU (no limit)", 1 },
 	{ "batch", KEY_BATCH, "K", 0, "Instructions between two readings of the clock", 1 },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "quant.h"
 
-#define SUB	(1u << QUANT_SUB_BITS)
+#define SUB (1u << QUANT_SUB_BITS)
 
 static unsigned int quant_index(uint64_t value)
 {

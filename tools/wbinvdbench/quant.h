@@ -9,12 +9,12 @@
 
 #include <stdint.h>
 
-#define QUANT_SUB_BITS	7
-#define QUANT_BUCKETS	((64 - QUANT_SUB_BITS + 1) << QUANT_SUB_BITS)
+#define QUANT_SUB_BITS 7
+#define QUANT_BUCKETS  ((64 - QUANT_SUB_BITS + 1) << QUANT_SUB_BITS)
 
 struct quant {
 	uint64_t count;
-	uint64_t min;	/* meaningless while count is 0 */
+	uint64_t min; /* meaningless while count is 0 */
 	uint64_t max;
 	uint64_t bucket[QUANT_BUCKETS];
 };

@@ -11,11 +11,11 @@
 #include "out.h"
 #include "vfio.h"
 
-#define SCHEMA	"wbinvdbench/1"
+#define SCHEMA "wbinvdbench/1"
 
 /* A vCPU, or all of them together. */
 struct row {
-	const struct vcpu *vcpu;	/* NULL: all */
+	const struct vcpu *vcpu; /* NULL: all */
 	const struct quant *ps;
 	uint64_t executed;
 	uint64_t wall_ns;
@@ -100,6 +100,7 @@ static void get_overhead(const void *row, struct out_value *v)
 	set_u64(v, ((const struct row *)row)->overhead_ns);
 }
 
+/* clang-format off */
 static const struct out_field fields[] = {
 	{ "id", "vCPU", "number of the vCPU; null in the total", OUT_PLAIN,
 	  OUT_IN_TABLE, 5, get_id },
@@ -125,6 +126,7 @@ static const struct out_field fields[] = {
 	  OUT_NS, OUT_IN_TABLE, 8, get_overhead },
 	{ 0 }
 };
+/* clang-format on */
 
 int bench_check_fields(const char *spec)
 {
@@ -186,6 +188,7 @@ static json_t *vfio_json(const struct vfio_dev *vfio)
 	for (int box = 1; box <= 4; box++)
 		if (d->box_candidates & DEV_BOX(box))
 			json_array_append_new(boxes, json_integer(box));
+	/* clang-format off */
 	return json_pack("{s:s, s:o, s:s, s:o, s:o, s:s?, s:o, s:o, s:s?}",
 			 "bdf", d->bdf,
 			 "group", d->group < 0 ? json_null() : json_integer(d->group),
@@ -198,6 +201,7 @@ static json_t *vfio_json(const struct vfio_dev *vfio)
 			 "box", d->box ? json_integer(d->box) : json_null(),
 			 "box_candidates", boxes,
 			 "box_reason", d->box_reason);
+	/* clang-format on */
 }
 
 static int print_json(const struct vm *vm, const struct host *host, const struct row *total,
@@ -215,6 +219,7 @@ static int print_json(const struct vm *vm, const struct host *host, const struct
 		vcpu_row(&vm->vcpus[i], &r);
 		json_array_append_new(vcpus, out_json_row(sel, n, &r));
 	}
+	/* clang-format off */
 	root = json_pack("{s:s, s:s, s:s?, s:s?, s:b, s:s, s:s, s:I, s:I, s:o, s:I, s:b, s:o, s:o, s:o}",
 			 "schema", SCHEMA,
 			 "kernel", host->kernel,
@@ -231,6 +236,7 @@ static int print_json(const struct vm *vm, const struct host *host, const struct
 			 "vcpus", vcpus,
 			 "total", out_json_row(sel, n, total),
 			 "vfio", vfio ? vfio_json(vfio) : json_null());
+	/* clang-format on */
 	if (!root)
 		return -ENOMEM;
 	err = json_dumpf(root, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
@@ -262,7 +268,8 @@ static void print_head(const struct vm *vm, const struct host *host, const struc
 		return;
 	printf("%s, group %d, %s: DMA %s, box", vfio->dev.bdf, vfio->dev.group, vfio_path(vfio),
 	       vfio->dev.snoop_control < 0 ? "not known to be coherent" :
-	       vfio->dev.snoop_control ? "coherent" : "not coherent");
+	       vfio->dev.snoop_control	   ? "coherent" :
+					     "not coherent");
 	for (int box = 1, first = 1; box <= 4; box++) {
 		if (!(vfio->dev.box_candidates & DEV_BOX(box)))
 			continue;

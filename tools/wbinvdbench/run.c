@@ -16,12 +16,12 @@
 #include "bench.h"
 #include "log.h"
 
-#define NSEC_PER_SEC	1000000000ULL
-#define KICK_SIGNAL	SIGUSR1
-#define KICK_MS		10
+#define NSEC_PER_SEC 1000000000ULL
+#define KICK_SIGNAL  SIGUSR1
+#define KICK_MS	     10
 
-#define WARM_UP		10
-#define EMPTY_BATCHES	101
+#define WARM_UP	      10
+#define EMPTY_BATCHES 101
 
 uint64_t bench_now(void)
 {
@@ -166,8 +166,7 @@ static uint64_t executed(const struct vcpu *vcpu)
 	struct kvm_regs regs;
 	uint64_t n = vcpu->ctl->executed;
 
-	if (!ioctl(vcpu->fd, KVM_GET_REGS, &regs) &&
-	    guest_uncounted(vcpu->vm->opt->insn, regs.rip))
+	if (!ioctl(vcpu->fd, KVM_GET_REGS, &regs) && guest_uncounted(vcpu->vm->opt->insn, regs.rip))
 		n++;
 	return n;
 }
@@ -208,13 +207,13 @@ static void *vcpu_thread(void *arg)
 		__atomic_store_n(&vm->stop, true, __ATOMIC_RELEASE);
 	__atomic_sub_fetch(&vm->running, 1, __ATOMIC_ACQ_REL);
 	if (write(vm->done, &one, sizeof(one)) < 0)
-		return NULL;	/* a full eventfd wakes main as well */
+		return NULL; /* a full eventfd wakes main as well */
 	return NULL;
 }
 
 static void on_kick(int sig)
 {
-	(void)sig;	/* only there to make KVM_RUN return */
+	(void)sig; /* only there to make KVM_RUN return */
 }
 
 static int start_thread(struct vcpu *vcpu)

@@ -14,8 +14,8 @@
 #include <linux/vfio.h>
 
 /* KVM_DEV_VFIO_FILE and _FILE_ADD have the numbers of their _GROUP ancestors. */
-#define WB_KVM_DEV_VFIO_FILE		KVM_DEV_VFIO_GROUP
-#define WB_KVM_DEV_VFIO_FILE_ADD	KVM_DEV_VFIO_GROUP_ADD
+#define WB_KVM_DEV_VFIO_FILE	 KVM_DEV_VFIO_GROUP
+#define WB_KVM_DEV_VFIO_FILE_ADD KVM_DEV_VFIO_GROUP_ADD
 
 /* struct vfio_device_bind_iommufd */
 struct wb_vfio_bind_iommufd {
@@ -24,7 +24,7 @@ struct wb_vfio_bind_iommufd {
 	__s32 iommufd;
 	__u32 out_devid;
 };
-#define WB_VFIO_DEVICE_BIND_IOMMUFD	_IO(VFIO_TYPE, VFIO_BASE + 18)
+#define WB_VFIO_DEVICE_BIND_IOMMUFD _IO(VFIO_TYPE, VFIO_BASE + 18)
 
 /* struct vfio_device_attach_iommufd_pt */
 struct wb_vfio_attach_iommufd_pt {
@@ -32,9 +32,9 @@ struct wb_vfio_attach_iommufd_pt {
 	__u32 flags;
 	__u32 pt_id;
 };
-#define WB_VFIO_DEVICE_ATTACH_IOMMUFD_PT	_IO(VFIO_TYPE, VFIO_BASE + 19)
+#define WB_VFIO_DEVICE_ATTACH_IOMMUFD_PT _IO(VFIO_TYPE, VFIO_BASE + 19)
 
-#define WB_IOMMUFD_TYPE	(';')
+#define WB_IOMMUFD_TYPE (';')
 
 /* struct iommu_ioas_alloc */
 struct wb_iommu_ioas_alloc {
@@ -42,7 +42,7 @@ struct wb_iommu_ioas_alloc {
 	__u32 flags;
 	__u32 out_ioas_id;
 };
-#define WB_IOMMU_IOAS_ALLOC	_IO(WB_IOMMUFD_TYPE, 0x81)
+#define WB_IOMMU_IOAS_ALLOC _IO(WB_IOMMUFD_TYPE, 0x81)
 
 /* struct iommu_ioas_map, enum iommufd_ioas_map_flags */
 struct wb_iommu_ioas_map {
@@ -54,10 +54,10 @@ struct wb_iommu_ioas_map {
 	__aligned_u64 length;
 	__aligned_u64 iova;
 };
-#define WB_IOMMU_IOAS_MAP		_IO(WB_IOMMUFD_TYPE, 0x85)
-#define WB_IOMMU_IOAS_MAP_FIXED_IOVA	(1 << 0)
-#define WB_IOMMU_IOAS_MAP_WRITEABLE	(1 << 1)
-#define WB_IOMMU_IOAS_MAP_READABLE	(1 << 2)
+#define WB_IOMMU_IOAS_MAP	     _IO(WB_IOMMUFD_TYPE, 0x85)
+#define WB_IOMMU_IOAS_MAP_FIXED_IOVA (1 << 0)
+#define WB_IOMMU_IOAS_MAP_WRITEABLE  (1 << 1)
+#define WB_IOMMU_IOAS_MAP_READABLE   (1 << 2)
 
 /* struct iommu_hw_info, enum iommu_hw_info_type */
 struct wb_iommu_hw_info {
@@ -70,8 +70,8 @@ struct wb_iommu_hw_info {
 	__u32 reserved;
 	__aligned_u64 out_capabilities;
 };
-#define WB_IOMMU_GET_HW_INFO		_IO(WB_IOMMUFD_TYPE, 0x8a)
-#define WB_IOMMU_HW_INFO_INTEL_VTD	1
+#define WB_IOMMU_GET_HW_INFO	   _IO(WB_IOMMUFD_TYPE, 0x8a)
+#define WB_IOMMU_HW_INFO_INTEL_VTD 1
 
 /* struct iommu_hw_info_vtd */
 struct wb_iommu_hw_info_vtd {

@@ -13,8 +13,8 @@
 #include "uapi.h"
 #include "vfio.h"
 
-#define PCI_CONFIG_SIZE	4096
-#define VTD_ECAP_SC	(1ULL << 7)	/* snoop control */
+#define PCI_CONFIG_SIZE 4096
+#define VTD_ECAP_SC	(1ULL << 7) /* snoop control */
 
 void vfio_init(struct vfio_dev *v)
 {
@@ -165,7 +165,8 @@ static int open_type1(struct vfio_dev *v, int vm_fd)
 		return v->container;
 	if (ioctl(v->container, VFIO_GET_API_VERSION) != VFIO_API_VERSION ||
 	    ioctl(v->container, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) <= 0) {
-		log_err("%s: this kernel's VFIO has no type1 IOMMU; modprobe vfio_iommu_type1", v->dev.bdf);
+		log_err("%s: this kernel's VFIO has no type1 IOMMU; modprobe vfio_iommu_type1",
+			v->dev.bdf);
 		return -EOPNOTSUPP;
 	}
 	err = open_group(v);
@@ -256,8 +257,7 @@ static int snoop_control(const struct vfio_dev *v)
 	if (!v->iommufd)
 		return ioctl(v->container, VFIO_CHECK_EXTENSION, VFIO_DMA_CC_IOMMU) > 0;
 	if (ioctl(v->container, WB_IOMMU_GET_HW_INFO, &info) < 0 ||
-	    info.out_data_type != WB_IOMMU_HW_INFO_INTEL_VTD ||
-	    info.data_len < sizeof(vtd))
+	    info.out_data_type != WB_IOMMU_HW_INFO_INTEL_VTD || info.data_len < sizeof(vtd))
 		return v->dev.snoop_control;
 	return !!(vtd.ecap_reg & VTD_ECAP_SC);
 }

@@ -10,13 +10,13 @@
 #include "devices.h"
 
 struct vfio_dev {
-	struct wb_device dev;	/* bdf, group, snoop_control, no_snoop, box */
-	bool iommufd;		/* cdev and iommufd, else group and type1 container */
-	int device;		/* fds, -1: not open */
+	struct wb_device dev; /* bdf, group, snoop_control, no_snoop, box */
+	bool iommufd;	      /* cdev and iommufd, else group and type1 container */
+	int device;	      /* fds, -1: not open */
 	int group;
-	int container;		/* iommufd or type1 container */
+	int container; /* iommufd or type1 container */
 	int kvm_dev;
-	uint32_t dev_id;	/* iommufd's, of this function */
+	uint32_t dev_id; /* iommufd's, of this function */
 	uint32_t ioas;
 };
 

@@ -13,15 +13,15 @@
 #include "bench.h"
 #include "log.h"
 
-#define SLOT_CTL	0
-#define SLOT_DIRTY	1
+#define SLOT_CTL   0
+#define SLOT_DIRTY 1
 
 /* Where KVM on Intel may put its own pages; anywhere the guest has no memory. */
-#define IDENTITY_MAP_ADDR	0xfffbc000ULL
-#define TSS_ADDR		0xfffbd000ULL
+#define IDENTITY_MAP_ADDR 0xfffbc000ULL
+#define TSS_ADDR	  0xfffbd000ULL
 
-#define MSR_MTRR_DEF_TYPE	0x2ff
-#define MTRR_ENABLED_WB		0x806
+#define MSR_MTRR_DEF_TYPE 0x2ff
+#define MTRR_ENABLED_WB	  0x806
 
 /* What KVM does not know, it calls invalid: then this kernel cannot, and nobody asked badly. */
 static int kvm_refused(const char *what)
@@ -98,8 +98,8 @@ static int add_memory(struct vm *vm, unsigned int slot, uint64_t gpa, size_t siz
 	};
 
 	/* Populated, so that no batch pays for the host's first page faults. */
-	*mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	*mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
+		    -1, 0);
 	if (*mem == MAP_FAILED) {
 		int err = errno;
 
@@ -187,8 +187,9 @@ int bench_create(struct vm *vm, const struct bench_options *opt)
 static struct kvm_cpuid2 *supported_cpuid(int kvm)
 {
 	for (unsigned int n = 128; n <= 4096; n *= 2) {
-		struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + n * sizeof(cpuid->entries[0]));
+		struct kvm_cpuid2 *cpuid;
 
+		cpuid = calloc(1, sizeof(*cpuid) + n * sizeof(cpuid->entries[0]));
 		if (!cpuid)
 			return NULL;
 		cpuid->nent = n;
@@ -207,15 +208,16 @@ static struct kvm_cpuid2 *supported_cpuid(int kvm)
  */
 static void enable_mtrrs(const struct vcpu *vcpu)
 {
-	uint64_t buf[(sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)) / sizeof(uint64_t)] = { 0 };
-	struct kvm_msrs *msrs = (struct kvm_msrs *)buf;
+	struct kvm_msrs *msrs = calloc(1, sizeof(*msrs) + sizeof(msrs->entries[0]));
 
+	if (!msrs)
+		return;
 	msrs->nmsrs = 1;
 	msrs->entries[0].index = MSR_MTRR_DEF_TYPE;
 	msrs->entries[0].data = MTRR_ENABLED_WB;
 	if (ioctl(vcpu->fd, KVM_SET_MSRS, msrs) != 1)
-
 		log_debug("vCPU %u: KVM takes no MTRR default type", vcpu->id);
+	free(msrs);
 }
 
 static int set_state(struct vm *vm, struct vcpu *vcpu, struct kvm_cpuid2 *cpuid)
