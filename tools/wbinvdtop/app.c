@@ -7,6 +7,49 @@
 #include "../lib/log.h"
 #include "app.h"
 
+/* Where writing fails, the next frame will, and says so. */
+static void put_line(struct app *app, const char *line)
+{
+	if (app->ui)
+		ui_message(app->ui, line);
+	else if (app->cfg.o.format == OPTS_TEXT)
+		fprintf(app->out, "%s\n", line);
+	else	/* Frames for programs stay parseable. */
+		fprintf(stderr, "%s\n", line);
+}
+
+static void outlier(void *ctx, const struct source_outlier *o)
+{
+	struct app *app = ctx;
+	char buf[512];
+
+	if (threshold_line(&app->threshold, o, app->frame, buf, sizeof(buf)))
+		put_line(app, buf);
+}
+
+static int on_events(void *ctx, int fd)
+{
+	struct app *app = ctx;
+	int err;
+
+	(void)fd;
+	err = app->src->ops->poll_events(app->src, outlier, app);
+	if (!app->ui && app->cfg.o.format == OPTS_TEXT)
+		fflush(app->out);
+	return err;
+}
+
+/* A source that waits for KVM has events only once it is attached. */
+static int watch_events(struct app *app)
+{
+	int fd = app->src->ops->poll_fd(app->src);
+
+	if (fd < 0 || fd == app->events_fd)
+		return 0;
+	app->events_fd = fd;
+	return loop_watch(app->loop, fd, on_events);
+}
+
 /* 0, -ENODATA at the end of a recording, or a negative errno after a sentence. */
 static int read_source(struct app *app, struct wb_snapshot **out)
 {
@@ -23,7 +66,7 @@ static int read_source(struct app *app, struct wb_snapshot **out)
 		return err;
 	}
 	*out = s;
-	return 0;
+	return watch_events(app);
 }
 
 /* Keeps what is counted when nothing more can be written down. */
@@ -137,17 +180,6 @@ static int next_frame(struct app *app)
 	return ret ? ret : count_frame(app);
 }
 
-/* Where writing fails, the next frame will, and says so. */
-static void put_line(struct app *app, const char *line)
-{
-	if (app->ui)
-		ui_message(app->ui, line);
-	else if (app->cfg.o.format == OPTS_TEXT)
-		fprintf(app->out, "%s\n", line);
-	else	/* Frames for programs stay parseable. */
-		fprintf(stderr, "%s\n", line);
-}
-
 static void tell_suppressed(struct app *app)
 {
 	char buf[128];
@@ -168,27 +200,6 @@ static int on_tick(void *ctx)
 	if (!ret && app_is_replay(app))
 		ret = set_pace(app);
 	return ret;
-}
-
-static void outlier(void *ctx, const struct source_outlier *o)
-{
-	struct app *app = ctx;
-	char buf[512];
-
-	if (threshold_line(&app->threshold, o, app->frame, buf, sizeof(buf)))
-		put_line(app, buf);
-}
-
-int app_on_events(void *ctx, int fd)
-{
-	struct app *app = ctx;
-	int err;
-
-	(void)fd;
-	err = app->src->ops->poll_events(app->src, outlier, app);
-	if (!app->ui && app->cfg.o.format == OPTS_TEXT)
-		fflush(app->out);
-	return err;
 }
 
 int app_on_keys(void *ctx, int fd)
@@ -262,10 +273,36 @@ static int on_signal(void *ctx, int signo)
 
 const struct loop_ops app_loop_ops = { .tick = on_tick, .signal = on_signal };
 
+/*
+ * Attaching takes a noticeable time: until then the screen shows that.  The
+ * frame is no reading, so it stays out of the model and of the recording.
+ */
+static int show_empty_screen(struct app *app)
+{
+	struct wb_snapshot *s = snapshot_new();
+	const struct frame *f;
+	int err = -ENOMEM;
+
+	app->empty = model_new();
+	if (app->empty && s)
+		err = model_update(app->empty, s, &f);
+	else
+		snapshot_free(s);
+	if (!err)
+		err = ui_frame(app->ui, f);
+	if (err)
+		log_err("the screen cannot be drawn: %s", strerror(-err));
+	return err;
+}
+
 int app_start(struct app *app)
 {
-	int ret = next_reading(app);
+	int ret = 0;
 
+	if (app->ui && !app_is_replay(app))
+		ret = show_empty_screen(app);
+	if (!ret)
+		ret = next_reading(app);
 	if (!ret && app->ui)
 		ret = show_frame(app);
 	return ret ? ret : set_pace(app);

@@ -13,6 +13,8 @@ struct app {
 	struct loop *loop;
 	struct source *src;
 	struct model *model;
+	struct model *empty;	/* of the screen that stands until the source is attached */
+	int events_fd;		/* of the source, that the loop watches; -1: none yet */
 	FILE *out;		/* text, JSON or CSV; NULL while there is a screen */
 	struct batch *batch;	/* one of batch and ui is there */
 	struct ui *ui;
@@ -28,7 +30,6 @@ struct app {
 
 /* Callbacks of the loop; ctx is the struct app. */
 extern const struct loop_ops app_loop_ops;
-int app_on_events(void *ctx, int fd);		/* of the source */
 int app_on_keys(void *ctx, int fd);
 int app_on_reader_gone(void *ctx, int fd);	/* of standard output */
 

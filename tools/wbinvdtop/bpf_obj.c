@@ -350,9 +350,23 @@ static bool locked_down(void)
 	return strstr(text, "[confidentiality]") != NULL;
 }
 
-/* What keeps every rung from working, said once; 0: nothing known. */
-static int check_system(void)
+static const struct rung *find_rung(const char *name)
 {
+	unsigned int i;
+
+	for (i = 0; i < NR_RUNGS; i++) {
+		if (!strcmp(rungs[i].name, name))
+			return &rungs[i];
+	}
+	return NULL;
+}
+
+int bpf_obj_check(const struct source_config *cfg)
+{
+	if (cfg->wanted && !find_rung(cfg->wanted)) {
+		log_err("unknown source \"%s\": use fentry, kprobe, exit or insn", cfg->wanted);
+		return -EINVAL;
+	}
 	if (!privileged()) {
 		log_err("loading BPF programs needs root, or the capabilities CAP_BPF, CAP_PERFMON and CAP_DAC_READ_SEARCH");
 		return -EPERM;
@@ -368,17 +382,6 @@ static int check_system(void)
 	return 0;
 }
 
-static const struct rung *find_rung(const char *name)
-{
-	unsigned int i;
-
-	for (i = 0; i < NR_RUNGS; i++) {
-		if (!strcmp(rungs[i].name, name))
-			return &rungs[i];
-	}
-	return NULL;
-}
-
 /* Adds "fentry: Operation not permitted" to the notice. */
 static void note_refusal(char **notice, const struct rung *r, int err)
 {
@@ -392,22 +395,12 @@ static void note_refusal(char **notice, const struct rung *r, int err)
 
 int bpf_obj_open(struct bpf_obj **out, const struct source_config *cfg)
 {
-	const struct rung *wanted = NULL;
+	const struct rung *wanted = cfg->wanted ? find_rung(cfg->wanted) : NULL;
 	char *notice = NULL;
 	unsigned int i;
 	int err;
 
 	libbpf_set_print(on_libbpf_print);
-	if (cfg->wanted) {
-		wanted = find_rung(cfg->wanted);
-		if (!wanted) {
-			log_err("unknown source \"%s\": use fentry, kprobe, exit or insn", cfg->wanted);
-			return -EINVAL;
-		}
-	}
-	err = check_system();
-	if (err)
-		return err;
 	if (!kvm_loaded())
 		return -ENODEV;
 	for (i = 0; i < NR_RUNGS; i++) {

@@ -31,6 +31,13 @@ struct bpf_obj {
 };
 
 /*
+ * Says in one sentence what keeps every rung from working, as far as that can
+ * be told without loading anything.  0, -EINVAL: no such rung, -EPERM,
+ * -EOPNOTSUPP.
+ */
+int bpf_obj_check(const struct source_config *cfg);
+
+/*
  * Loads and attaches the best rung, or the one that cfg forces.  0, or after
  * one sentence on stderr -EPERM, -EOPNOTSUPP, -ENOMEM ...; -ENODEV without a
  * sentence: KVM is not loaded.

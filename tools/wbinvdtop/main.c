@@ -96,15 +96,14 @@ static int open_recording(struct app *app)
 
 static int open_source(struct app *app)
 {
-	int err, fd;
+	int err;
 
 	err = app_is_replay(app) ? source_open_replay(&app->src, &app->cfg.src)
 			     : source_open_bpf(&app->src, &app->cfg.src);
 	if (err)
 		return err;
 	app->threshold.limit_ns = app->cfg.src.threshold_ns;
-	fd = app->src->ops->poll_fd(app->src);
-	return fd < 0 ? 0 : loop_watch(app->loop, fd, app_on_events);
+	return 0;
 }
 
 static int run(struct app *app)
@@ -162,7 +161,7 @@ static int check_standard_files(void)
 
 int main(int argc, char **argv)
 {
-	struct app app = { 0 };
+	struct app app = { .events_fd = -1 };
 	int err;
 
 	/* Names are UTF-8, and columns are counted in characters; numbers stay as in C. */
@@ -180,6 +179,7 @@ int main(int argc, char **argv)
 	if (record_close(app.record))
 		app.record_failed = true;
 	snapshot_free(app.ahead);
+	model_free(app.empty);
 	model_free(app.model);
 	source_close(app.src);
 	loop_free(app.loop);

@@ -62,7 +62,8 @@ struct source {
 };
 
 /*
- * Opens the source that cfg asks for.  0 or a negative errno after one
+ * Opens the source that cfg asks for; a live one attaches with its first
+ * reading, which may take a second and fails with the same errors.  0 or a negative errno after one
  * sentence on stderr: -EPERM/-EACCES no privilege, -EOPNOTSUPP this kernel
  * cannot, -EINVAL/-EBADMSG a recording that cannot be read.
  */

@@ -180,9 +180,10 @@ int source_open_bpf(struct source **out, const struct source_config *cfg)
 	b->cfg = *cfg;
 	uname(&b->uts);
 	b->src.kernel = b->uts.release;
+	b->src.name = "attaching";
 	b->vms = vm_table_new();
 	if (b->vms)
-		err = try_attach(b);
+		err = bpf_obj_check(cfg);
 	if (err) {
 		bpf_source_close(&b->src);
 		return err;

@@ -294,7 +294,8 @@ static void paint_devices(struct painter *p, size_t group)
 
 static const char *nothing(const struct ui *ui)
 {
-	if (!ui->f)
+	/* Attaching, or waiting for KVM: the headline or the notice says which. */
+	if (!ui->f || !ui->f->cur->known)
 		return "Waiting for the first reading";
 	if (ui->filter[0])
 		return "Nothing matches the filter; Esc clears it";
