@@ -167,9 +167,9 @@ like "the list" "$(fake "$GET_KERNEL" list)" $'stock-6.1 -\nstock-6.12 6.12.999\
 
 mkdir "$TMP/cache/dma-coherency/kernels/stock-6.12/old" "$TMP/cache/dma-coherency/tmp/4194305.x"
 ok "prune" fake "$GET_KERNEL" prune
-is "... leaves what is in use" "$(ls "$TMP/cache/dma-coherency/kernels/stock-6.12" "$TMP/cache/dma-coherency/tmp" |
-	tr '\n' ' ' | sed "s,$TMP/cache/dma-coherency/,,g")" \
-	"kernels/stock-6.12: 6.12.999+deb99-amd64_6.12.999-1-2 current  tmp: "
+is "... leaves what is in use" "$(cd "$TMP/cache/dma-coherency" && find tmp kernels -mindepth 1 -maxdepth 2 |
+	sort | tr '\n' ' ')" \
+	"kernels/stock-6.12 kernels/stock-6.12/6.12.999+deb99-amd64_6.12.999-1-2 kernels/stock-6.12/current "
 ok "... and usable" test -e "$(fake "$GET_KERNEL" path stock-6.12)"
 
 # ---- what every VM has -------------------------------------------------------------------------
