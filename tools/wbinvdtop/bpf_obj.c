@@ -51,8 +51,8 @@ static const struct prog_desc {
 	  .begin = true },
 	{ "fe_emul_end", MAIN_FENTRY, TRAMPOLINE, "emulator_wbinvd", .optional = true },
 	{ "kp_begin", MAIN_KPROBE, KPROBE, "kvm_emulate_wbinvd", .begin = true },
-	{ "kp_end", MAIN_KPROBE, KRETPROBE, "kvm_emulate_wbinvd" },
 	{ "kp_begin", MAIN_KPROBE, KPROBE, "emulator_wbinvd", .optional = true, .begin = true },
+	{ "kp_end", MAIN_KPROBE, KRETPROBE, "kvm_emulate_wbinvd" },
 	{ "kp_end", MAIN_KPROBE, KRETPROBE, "emulator_wbinvd", .optional = true },
 	{ "tp_exit", MAIN_EXIT, TRACEPOINT, "kvm_exit" },
 	{ "tp_entry", MAIN_EXIT, TRACEPOINT, "kvm_entry" },
@@ -467,11 +467,10 @@ uint64_t bpf_obj_skipped_begins(struct bpf_obj *o)
 	for (i = 0; i < NR_DESCS; i++) {
 		const struct prog_desc *d = &descs[i];
 
-		if (!d->begin)
-			continue;
-		if (d->how == TRAMPOLINE) {
+		/* One program may serve several functions: it is asked once. */
+		if (d->begin && (!i || strcmp(descs[i - 1].prog, d->prog)))
 			sum += recursion_misses(o, d->prog);
-		} else if (o->kprobes) {
+		if (d->begin && d->how == KPROBE && o->kprobes) {
 			snprintf(event, sizeof(event), "%s_begin", d->fn);
 			sum += kprobe_set_missed(o->kprobes, event);
 		}

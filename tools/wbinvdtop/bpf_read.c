@@ -433,13 +433,20 @@ static int forget_ended(struct bpf_source *b, const struct wb_snapshot *s)
 	return 0;
 }
 
-/* What is lost: see struct wb_vcpu_val. */
-static uint64_t lost(const struct bpf_source *b, uint64_t skipped)
+/*
+ * What is lost: see struct wb_vcpu_val.  Exits that were under way when the
+ * probes were attached have ended alone, too, and nothing of them was skipped.
+ */
+static uint64_t lost(struct bpf_source *b, uint64_t skipped)
 {
 	struct wb_losses l = bpf_obj_losses(b->obj);
 	uint64_t seen = b->ends_alone + b->ends_alone_now;
 
 	skipped += l.full_begins;
+	if (!b->has_read)
+		b->under_way = seen > skipped ? seen - skipped : 0;
+	b->has_read = true;
+	seen -= b->under_way;
 	return (skipped > seen ? skipped - seen : 0) + l.full_retired;
 }
 

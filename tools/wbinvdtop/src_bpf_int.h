@@ -37,6 +37,8 @@ struct bpf_source {
 	void *keys, *values;	/* of one batch */
 	uint64_t ends_alone;	/* of entries that are no longer in the map of vCPUs */
 	uint64_t ends_alone_now;	/* of those that are, this time */
+	uint64_t under_way;	/* of ends_alone: exits older than the probes */
+	bool has_read;
 	uint64_t next_list_ns;	/* when the files of the host may be listed again */
 	bool listed;		/* they were, this time */
 	ino_t module;		/* identity of the loaded kvm.ko, 0: none */
