@@ -55,14 +55,23 @@ int for_each_entry(struct bpf_source *b, int fd, size_t key_size, size_t value_s
 	return 0;
 }
 
-/* As max_word() in the BPF programs stores it. */
+/*
+ * As max_word() in the BPF programs stores it.  What happened while we were
+ * reading, after the epoch was advanced, may be in the counters already: it
+ * counts here, too, and once more in the next interval if that has any.
+ */
 uint64_t epoch_max(const __u64 max[2], uint32_t epoch)
 {
-	uint64_t word = max[epoch & 1];
+	uint64_t ns, most = 0;
+	uint32_t i;
 
-	if (word >> WB_MAX_NS_BITS != (uint64_t)epoch << WB_MAX_NS_BITS >> WB_MAX_NS_BITS)
-		return 0;
-	return word & WB_MAX_NS_MASK;
+	for (i = epoch; i != epoch + 2; i++) {
+		ns = max[i & 1] & WB_MAX_NS_MASK;
+		if (max[i & 1] >> WB_MAX_NS_BITS == (uint64_t)i << WB_MAX_NS_BITS >> WB_MAX_NS_BITS &&
+		    ns > most)
+			most = ns;
+	}
+	return most;
 }
 
 struct wb_vm *snapshot_vm(struct wb_snapshot *s, uint64_t gen)
