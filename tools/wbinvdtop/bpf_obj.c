@@ -30,6 +30,8 @@ enum set {
 
 #define CALLBACKS	(CALLBACK_FENTRY | CALLBACK_KPROBE)
 #define DESTROYS	(DESTROY_FENTRY | DESTROY_KPROBE)
+/* What needs ftrace; a tracepoint does not. */
+#define FUNCTIONS	(MAIN_FENTRY | MAIN_KPROBE | CALLBACKS | DESTROYS)
 
 enum how { TRAMPOLINE, KPROBE, KRETPROBE, TRACEPOINT, ITERATOR };
 
@@ -111,6 +113,18 @@ static int on_libbpf_print(enum libbpf_print_level level, const char *fmt, va_li
 static bool kvm_loaded(void)
 {
 	return !access("/sys/module/kvm", F_OK);
+}
+
+bool bpf_obj_ftrace_off(void)
+{
+	FILE *f = fopen("/proc/sys/kernel/ftrace_enabled", "re");
+	int value = '1';
+
+	if (f) {
+		value = fgetc(f);
+		fclose(f);
+	}
+	return value == '0';
 }
 
 /* Points a trampoline program at its function; -ENOENT: there is none in BTF. */
@@ -270,6 +284,12 @@ static int try_rung(struct bpf_obj **out, const struct source_config *cfg, const
 	if (!o)
 		return err;
 	last_complaint[0] = '\0';
+	if (((r->main | beside) & FUNCTIONS) && bpf_obj_ftrace_off()) {
+		snprintf(last_complaint, sizeof(last_complaint),
+			 "function tracing is off (sysctl kernel.ftrace_enabled is 0)");
+		err = -EBUSY;
+		goto fail;
+	}
 	o->skel = wbinvd_bpf__open();
 	if (!o->skel) {
 		err = -errno;
@@ -286,6 +306,7 @@ static int try_rung(struct bpf_obj **out, const struct source_config *cfg, const
 	o->time_scope = r->time_scope;
 	o->known = r->known | (beside & CALLBACKS ? r->known_callback : 0);
 	o->destroy_probed = beside & DESTROYS;
+	o->needs_ftrace = (r->main | beside) & FUNCTIONS;
 	o->vcpus = bpf_map__fd(o->skel->maps.vcpus);
 	o->retired = bpf_map__fd(o->skel->maps.retired);
 	o->vms = bpf_map__fd(o->skel->maps.vms);

@@ -16,6 +16,7 @@ struct bpf_obj {
 	const char *time_scope;	/* as in struct source */
 	unsigned int known;	/* enum wb_known */
 	bool destroy_probed;	/* the kernel side tells when a VM is gone */
+	bool needs_ftrace;	/* some program is attached to a function */
 	char *notice;		/* why a better rung is not used; NULL */
 
 	int vcpus, retired, vms, live, victims;	/* maps */
@@ -44,6 +45,12 @@ int bpf_obj_check(const struct source_config *cfg);
  */
 int bpf_obj_open(struct bpf_obj **out, const struct source_config *cfg);
 void bpf_obj_close(struct bpf_obj *o);
+
+/*
+ * Function tracing is switched off: programs on functions, and probes, can
+ * still be attached then, without a complaint, but never run.
+ */
+bool bpf_obj_ftrace_off(void);
 
 /* Starts the next interval for maxima; returns the number of the one before. */
 uint32_t bpf_obj_next_epoch(struct bpf_obj *o);

@@ -108,6 +108,22 @@ static void watch_module(struct bpf_source *b)
 	b->module = now;
 }
 
+/* Nothing else tells that nothing is counted any more. */
+static void watch_ftrace(struct bpf_source *b)
+{
+	bool off = b->obj->needs_ftrace && bpf_obj_ftrace_off();
+
+	if (off == b->ftrace_off)
+		return;
+	b->ftrace_off = off;
+	if (off) {
+		log_warn("function tracing was switched off (sysctl kernel.ftrace_enabled=0): exits are missed until it is on again");
+		set_notice(b, "Function tracing is off (sysctl kernel.ftrace_enabled=0): exits are missed");
+	} else {
+		set_notice(b, "Function tracing was off for some time: exits were missed");
+	}
+}
+
 static int bpf_source_read(struct source *src, struct wb_snapshot *s)
 {
 	struct bpf_source *b = (struct bpf_source *)src;
@@ -120,6 +136,7 @@ static int bpf_source_read(struct source *src, struct wb_snapshot *s)
 	if (err || !b->obj)
 		return err;
 	watch_module(b);
+	watch_ftrace(b);
 	err = bpf_read_maps(b, s);
 	if (err)
 		log_err("cannot read the BPF maps: %s", strerror(-err));

@@ -42,6 +42,7 @@ struct bpf_source {
 	uint64_t next_list_ns;	/* when the files of the host may be listed again */
 	bool listed;		/* they were, this time */
 	ino_t module;		/* identity of the loaded kvm.ko, 0: none */
+	bool ftrace_off;	/* and so what was attached does not run */
 };
 
 struct reading {
