@@ -47,12 +47,33 @@ static __always_inline __u64 vm_gen(__u64 kvm, struct task_struct *task)
 	return gen ? *gen : new_vm(kvm, task);
 }
 
+/*
+ * The place of a vCPU: the upper bits of its address times 2^32 / golden ratio.
+ * The verifier forbids arithmetic with pointers, but not with half of one.
+ */
+static __always_inline __u32 place_of(__u64 vcpu)
+{
+	__u32 low;
+
+	asm volatile("%0 = %1" : "=w"(low) : "w"((__u32)vcpu));
+	return (low * 0x9e3779b9U) >> (32 - WB_PLACES_BITS);
+}
+
+static __always_inline struct wb_vcpu_val *find_vcpu(__u64 vcpu)
+{
+	__u32 place = place_of(vcpu);
+	struct wb_vcpu_val *e = bpf_map_lookup_elem(&places, &place);
+
+	if (e && e->vcpu == vcpu)
+		return e;
+	return bpf_map_lookup_elem(&vcpus, &vcpu);
+}
+
 /* Ends an exit whose end was not seen, as far as is known. */
 static __always_inline void settle(struct wb_vcpu_val *e)
 {
 	if (e->published)
 		withdraw(e);
-	e->exits++;
 	e->untimed++;
 	if (have_callback ? e->flush_seq == e->begin_seq : e->noncoherent) {
 		e->flushes++;
@@ -61,7 +82,8 @@ static __always_inline void settle(struct wb_vcpu_val *e)
 		e->skips++;
 	}
 	e->flush_seq = NO_SEQ;
-	e->open = 0;
+	e->flushing = 0;
+	e->begin_ns = 0;
 	if (count_open)
 		__sync_fetch_and_add(&nr_open, -1);
 }
@@ -69,35 +91,48 @@ static __always_inline void settle(struct wb_vcpu_val *e)
 /* Keeps a destroyed vCPU's figures for user space and frees its address. */
 static __noinline int retire(__u64 vcpu)
 {
-	struct wb_vcpu_val *e = bpf_map_lookup_elem(&vcpus, &vcpu);
+	struct wb_vcpu_val *e = find_vcpu(vcpu), *empty;
+	__u32 zero = 0, place = place_of(vcpu);
 	__u64 serial;
 
 	if (!e)
 		return 0;
-	if (e->open)
+	if (e->begin_ns)
 		settle(e);
 	serial = e->serial;
 	if (bpf_map_update_elem(&retired, &serial, e, BPF_ANY))
-		__sync_fetch_and_add(&losses.full_retired, e->begins + e->ends_alone);
-	bpf_map_delete_elem(&vcpus, &vcpu);
+		__sync_fetch_and_add(&losses.full_retired, e->flushes + e->skips);
+	if (!bpf_map_delete_elem(&vcpus, &vcpu))
+		return 0;
+	empty = bpf_map_lookup_elem(&blank, &zero);
+	if (empty)
+		bpf_map_update_elem(&places, &place, empty, BPF_EXIST);
 	return 0;
+}
+
+/* An entry of zeroes, NULL: there is no room. */
+static __always_inline struct wb_vcpu_val *empty_entry(__u64 vcpu)
+{
+	__u32 zero = 0, place = place_of(vcpu);
+	struct wb_vcpu_val *e = bpf_map_lookup_elem(&places, &place);
+
+	if (e && !__sync_val_compare_and_swap(&e->vcpu, 0, vcpu))
+		return e;
+	e = bpf_map_lookup_elem(&blank, &zero);
+	if (!e || bpf_map_update_elem(&vcpus, &vcpu, e, BPF_NOEXIST))
+		return NULL;
+	return bpf_map_lookup_elem(&vcpus, &vcpu);
 }
 
 static __noinline struct wb_vcpu_val *new_vcpu(__u64 vcpu, __u64 kvm)
 {
 	struct wb_vcpu_val *e;
-	__u32 zero = 0;
 	__u64 gen;
 
-	e = bpf_map_lookup_elem(&blank, &zero);
-	if (!e)
-		return NULL;
 	gen = vm_gen(kvm, bpf_get_current_task_btf());
 	if (!gen)
 		return NULL;
-	if (bpf_map_update_elem(&vcpus, &vcpu, e, BPF_NOEXIST))
-		return NULL;
-	e = bpf_map_lookup_elem(&vcpus, &vcpu);
+	e = empty_entry(vcpu);
 	if (!e)
 		return NULL;
 	read_field(e->vcpu_id, struct kvm_vcpu, vcpu, vcpu_id);
@@ -105,6 +140,7 @@ static __noinline struct wb_vcpu_val *new_vcpu(__u64 vcpu, __u64 kvm)
 	e->kvm = kvm;
 	e->flush_seq = NO_SEQ;
 	e->serial = __sync_fetch_and_add(&next_serial, 1);
+	e->serial_again = e->serial;
 	e->gen = gen;
 	return e;
 }
@@ -116,7 +152,7 @@ static __noinline struct wb_vcpu_val *new_vcpu(__u64 vcpu, __u64 kvm)
  */
 static __always_inline struct wb_vcpu_val *get_vcpu(__u64 vcpu, __u64 kvm, __u64 seq)
 {
-	struct wb_vcpu_val *e = bpf_map_lookup_elem(&vcpus, &vcpu);
+	struct wb_vcpu_val *e = find_vcpu(vcpu);
 
 	if (e && e->kvm == kvm && e->begin_seq <= seq)
 		return e;
@@ -141,24 +177,38 @@ static __always_inline void report_outlier(const struct wb_vcpu_val *e, __u64 no
 	bpf_ringbuf_submit(o, 0);
 }
 
+/* max[0] is of the latest epoch that had an exit, max[1] of the one before. */
+static __always_inline void new_max(struct wb_vcpu_val *e, __u64 ns, __u64 word)
+{
+	if (word >> WB_MAX_NS_BITS != e->max[0] >> WB_MAX_NS_BITS)
+		e->max[1] = e->max[0];
+	e->max[0] = word;
+	if (ns > e->max_ns)
+		e->max_ns = ns;
+}
+
 /* A timed exit's duration. */
 static __always_inline void add_time(struct wb_vcpu_val *e, __u64 ns)
 {
-	__u32 slot = wb_hist_slot(ns);
-	__u64 word = max_word(ns);
-	__u64 *max = &e->max[epoch & 1];
+	__u64 word = (__u64)epoch << WB_MAX_NS_BITS | ns;
+	__u32 slot;
 
 	e->emulation_ns += ns;
-	if (word > *max) {
-		*max = word;
-		if (ns > e->max_ns)
-			e->max_ns = ns;
+	if (ns < WB_HIST_TABLE_NS) {
+		slot = hist_slots[ns / WB_HIST_TABLE_STEP];
+	} else {
+		slot = wb_hist_slot(ns);
+		word = max_word(ns);
 	}
+	if (word > e->max[0])
+		new_max(e, ns, word);
 	if (slot < WB_HIST_SLOTS)
 		e->hist[slot]++;
 }
 
-static __always_inline void exit_begin(__u64 vcpu, __u64 kvm, __u64 seq, __u32 noncoherent)
+/* count: nr_open is kept, for the exit source. */
+static __always_inline void exit_begin(__u64 vcpu, __u64 kvm, __u64 seq, __u32 noncoherent,
+				       bool count)
 {
 	struct wb_vcpu_val *e = get_vcpu(vcpu, kvm, seq);
 
@@ -166,19 +216,17 @@ static __always_inline void exit_begin(__u64 vcpu, __u64 kvm, __u64 seq, __u32 n
 		atomic_inc(&losses.full_begins);
 		return;
 	}
-	if (e->open)
+	if (e->begin_ns)
 		settle(e);
-	e->begins++;
-	e->open = 1;
 	e->begin_seq = seq;
-	e->noncoherent = noncoherent != 0;
+	e->noncoherent = noncoherent;
 	if (noncoherent) {
 		if (have_callback)
 			announce(e);
 		else
 			e->pending_cpus = count_cpus(vcpu, true);
 	}
-	if (count_open)
+	if (count)
 		atomic_inc(&nr_open);
 	e->begin_ns = bpf_ktime_get_ns();
 }
@@ -194,13 +242,19 @@ static __always_inline bool was_flushed(__u64 vcpu, struct wb_vcpu_val *e, __u64
 	if (have_callback)
 		return e->flush_seq == seq;
 	now = kvm_noncoherent(e->kvm) != 0;
-	if (now == e->noncoherent)
+	if (now == (e->noncoherent != 0))
 		return now;
 	return !count_cpus(vcpu, false);
 }
 
 static __always_inline void outcome(__u64 vcpu, struct wb_vcpu_val *e, __u64 seq)
 {
+	/* Neither announced nor called back, as in every exit of a coherent VM. */
+	if (have_callback && !e->flushing) {
+		e->skips++;
+		return;
+	}
+	e->flushing = 0;
 	if (was_flushed(vcpu, e, seq)) {
 		e->flushes++;
 		e->cpus_flushed += e->pending_cpus;
@@ -208,6 +262,8 @@ static __always_inline void outcome(__u64 vcpu, struct wb_vcpu_val *e, __u64 seq
 		e->skips++;
 	}
 	e->flush_seq = NO_SEQ;
+	if (e->published)
+		withdraw(e);
 }
 
 /* The end of an exit whose begin was not seen. */
@@ -218,30 +274,27 @@ static __noinline int end_alone(__u64 vcpu, __u64 seq)
 
 	if (!e)
 		return 0;
-	if (e->open)
+	if (e->begin_ns)
 		settle(e);
 	e->begin_seq = seq;
 	e->ends_alone++;
-	e->exits++;
 	e->untimed++;
-	e->noncoherent = kvm_noncoherent(kvm) != 0;
+	e->noncoherent = kvm_noncoherent(kvm);
 	if (!have_callback)
 		e->pending_cpus = count_cpus(vcpu, true);
 	outcome(vcpu, e, seq);
 	return 0;
 }
 
-static __always_inline void close_exit(__u64 vcpu, struct wb_vcpu_val *e, __u64 seq, __u64 now)
+static __always_inline void close_exit(__u64 vcpu, struct wb_vcpu_val *e, __u64 seq, __u64 now,
+				       bool count)
 {
 	__u64 ns = now - e->begin_ns;
 
-	e->open = 0;
-	e->exits++;
+	e->begin_ns = 0;
 	add_time(e, ns);
 	outcome(vcpu, e, seq);
-	if (e->published)
-		withdraw(e);
-	if (count_open)
+	if (count)
 		__sync_fetch_and_add(&nr_open, -1);
 	if (threshold_ns && ns > threshold_ns)
 		report_outlier(e, now, ns);
@@ -250,10 +303,10 @@ static __always_inline void close_exit(__u64 vcpu, struct wb_vcpu_val *e, __u64 
 static __always_inline void exit_end(__u64 vcpu, __u64 seq)
 {
 	__u64 now = bpf_ktime_get_ns();
-	struct wb_vcpu_val *e = bpf_map_lookup_elem(&vcpus, &vcpu);
+	struct wb_vcpu_val *e = find_vcpu(vcpu);
 
-	if (e && e->open && e->begin_seq == seq)
-		close_exit(vcpu, e, seq, now);
+	if (e && e->begin_ns && e->begin_seq == seq)
+		close_exit(vcpu, e, seq, now, false);
 	else
 		end_alone(vcpu, seq);
 }

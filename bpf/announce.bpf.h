@@ -124,6 +124,7 @@ static __noinline int announce(struct wb_vcpu_val *e)
 		return 0;
 	for_each_mask_word(announce_word, &c);
 	e->published = 1;
+	e->flushing = 1;
 	return 0;
 }
 

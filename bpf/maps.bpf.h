@@ -21,6 +21,8 @@ const volatile __u32 mask_words = 1;	/* (possible CPUs + 63) / 64 */
 const volatile __u64 threshold_ns;	/* 0: no outliers wanted */
 const volatile bool count_open;		/* keep nr_open, for the exit source */
 const volatile bool have_callback;	/* the flush callback's programs are attached */
+/* wb_hist_slot() of the multiples of WB_HIST_TABLE_STEP. */
+const volatile __u8 hist_slots[WB_HIST_TABLE];
 
 /* The interval's number, advanced by user space with each reading. */
 __u32 epoch = 1;
@@ -32,7 +34,18 @@ __u64 next_gen = WB_GEN_FIRST;
 __u64 next_serial = 1;
 struct wb_losses losses;
 
-/* vCPUs by address of struct kvm_vcpu; the value is longer by the CPU mask. */
+/*
+ * vCPUs, each where its address falls: an array's entry is found by a tenth of
+ * the instructions that a hash takes.  A vCPU whose place is taken is in vcpus.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WB_PLACES);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct wb_vcpu_val));
+} places SEC(".maps");
+
+/* The other vCPUs by address of struct kvm_vcpu; the value is longer by the CPU mask. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

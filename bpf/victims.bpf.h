@@ -46,6 +46,7 @@ static __always_inline bool own_callback(void)
 	if (e->flush_seq == seq)
 		return false;
 	e->flush_seq = seq;
+	e->flushing = 1;
 	e->pending_cpus = count_cpus(vcpu, false);
 	return true;
 }
@@ -77,7 +78,7 @@ static __always_inline __u64 find_culprit(__u64 self, struct wb_vcpu_val **culpr
 		return WB_CULPRIT_OTHER;
 	word = *target;
 	if (self) {
-		e = bpf_map_lookup_elem(&vcpus, &self);
+		e = find_vcpu(self);
 		if (e && e->published && cpu / WORD_BITS < mask_words &&
 		    cpu / WORD_BITS < MAX_MASK_WORDS &&
 		    e->mask[cpu / WORD_BITS] >> (cpu % WORD_BITS) & 1)
@@ -88,7 +89,7 @@ static __always_inline __u64 find_culprit(__u64 self, struct wb_vcpu_val **culpr
 	if (word >> ADDR_BITS != 1)
 		return WB_CULPRIT_SHARED;
 	vcpu = announced_vcpu(word);
-	e = bpf_map_lookup_elem(&vcpus, &vcpu);
+	e = find_vcpu(vcpu);
 	if (!e || !e->gen)
 		return WB_CULPRIT_SHARED;
 	*culprit = e;

@@ -16,7 +16,7 @@ int BPF_PROG(fe_begin, struct kvm_vcpu *vcpu)
 	struct kvm *kvm = vcpu->kvm;
 	__u32 noncoherent = *(__u32 *)field_ptr(struct kvm, kvm, arch.noncoherent_dma_count);
 
-	exit_begin((__u64)vcpu, (__u64)kvm, vcpu->stat.exits, noncoherent);
+	exit_begin((__u64)vcpu, (__u64)kvm, vcpu->stat.exits, noncoherent, false);
 	return 0;
 }
 
@@ -28,14 +28,14 @@ int BPF_PROG(fe_end, struct kvm_vcpu *vcpu)
 }
 
 /* A begin and an end that find the vCPU by the task that runs it. */
-static __always_inline int task_begin(void)
+static __always_inline int task_begin(bool count)
 {
 	__u64 vcpu = current_vcpu(), kvm;
 
 	if (!vcpu)
 		return 0;
 	kvm = vcpu_kvm(vcpu);
-	exit_begin(vcpu, kvm, vcpu_seq(vcpu), kvm_noncoherent(kvm));
+	exit_begin(vcpu, kvm, vcpu_seq(vcpu), kvm_noncoherent(kvm), count);
 	return 0;
 }
 
@@ -51,7 +51,7 @@ static __always_inline int task_end(void)
 SEC("fentry/emulator_wbinvd")
 int fe_emul_begin(void *ctx)
 {
-	return task_begin();
+	return task_begin(false);
 }
 
 SEC("fexit/emulator_wbinvd")
@@ -63,7 +63,7 @@ int fe_emul_end(void *ctx)
 SEC("kprobe")
 int kp_begin(void *ctx)
 {
-	return task_begin();
+	return task_begin(false);
 }
 
 SEC("kprobe")
@@ -156,7 +156,7 @@ int tp_exit(struct trace_event_raw_kvm_exit *ctx)
 	if ((isa != KVM_ISA_SVM || reason != SVM_EXIT_WBINVD) &&
 	    (isa != KVM_ISA_VMX || reason != EXIT_REASON_WBINVD))
 		return 0;
-	return task_begin();
+	return task_begin(true);
 }
 
 SEC("tp/kvm/kvm_entry")
@@ -169,9 +169,9 @@ int tp_entry(void *ctx)
 		return 0;
 	now = bpf_ktime_get_ns();
 	vcpu = current_vcpu();
-	e = vcpu ? bpf_map_lookup_elem(&vcpus, &vcpu) : NULL;
-	if (e && e->open)
-		close_exit(vcpu, e, e->begin_seq, now);
+	e = vcpu ? find_vcpu(vcpu) : NULL;
+	if (e && e->begin_ns)
+		close_exit(vcpu, e, e->begin_seq, now, true);
 	return 0;
 }
 
@@ -217,9 +217,8 @@ int tp_insn(struct trace_event_raw_kvm_emulate_insn *ctx)
 		atomic_inc(&losses.full_begins);
 		return 0;
 	}
-	e->begins++;
-	e->exits++;
-	e->noncoherent = kvm_noncoherent(kvm) != 0;
+	e->skips++;
+	e->noncoherent = kvm_noncoherent(kvm);
 	return 0;
 }
 

@@ -28,8 +28,8 @@
 
 /*
  * A maximum and the epoch in which it was reached, in one word so that it can
- * be compared and swapped: user space starts an epoch with each reading and
- * two words, by parity of the epoch, keep the maximum of the interval before.
+ * be compared and swapped: user space starts an epoch with each reading, and
+ * one of two words keeps the maximum of the interval before.
  * Durations from 2^36 ns (68 s) on are stored as 2^36 - 1.
  */
 #define WB_MAX_NS_BITS		36
@@ -41,8 +41,8 @@
  * the stall counters are also written from other CPUs, atomically.  Counters
  * never go down.
  *
- * begins and ends_alone make losses exact: an exit is counted when either end
- * was seen, so with M runs of the begin program that the kernel skipped, M -
+ * ends_alone makes losses exact: an exit is counted when either end was seen,
+ * so with M runs of the begin program that the kernel skipped, M -
  * sum(ends_alone) exits were seen by neither.
  */
 struct wb_vcpu_val {
@@ -50,14 +50,12 @@ struct wb_vcpu_val {
 	__u64 serial;		/* of this entry, never reused */
 	__u64 vcpu;		/* struct kvm_vcpu, the key */
 	__u64 kvm;		/* struct kvm, to notice a reused address */
-	__u64 begin_ns;		/* start of the open exit, CLOCK_MONOTONIC */
-	__u64 begin_seq;	/* vcpu->stat.exits of the open exit */
+	__u64 begin_ns;		/* start of the open exit, CLOCK_MONOTONIC; 0: none is open */
+	__u64 begin_seq;	/* vcpu->stat.exits of the open exit, or of the last one */
 	__u64 flush_seq;	/* vcpu->stat.exits when the callback last ran here */
-	__u64 begins;		/* runs of the begin program */
 	__u64 ends_alone;	/* exits that only the end program saw */
-	__u64 exits;		/* ended ones */
 	__u64 flushes;
-	__u64 skips;
+	__u64 skips;		/* and with a source that cannot tell, all exits */
 	__u64 untimed;		/* exits of which one end was not seen */
 	__u64 emulation_ns;
 	__u64 cpus_flushed;	/* the flushing CPU included */
@@ -67,17 +65,22 @@ struct wb_vcpu_val {
 	__u64 max[2];		/* longest exit of an interval, see WB_MAX_NS_BITS */
 	__u32 vcpu_id;
 	__u32 pending_cpus;	/* CPUs of the open exit's flush */
-	__u32 published;	/* words of mask[] that stand in the targets array */
-	__u8 open;		/* between begin and end */
-	__u8 noncoherent;	/* as read at the last exit */
+	__u32 noncoherent;	/* KVM's count of reasons, as read at the last exit */
+	__u8 published;		/* mask[] stands in the targets array */
+	__u8 flushing;		/* the open exit is no plain skip: see outcome() */
 	__u8 pad[2];
 	__u32 hist[WB_HIST_SLOTS];	/* wraps; differences are modulo 2^32 */
+	__u64 serial_again;	/* differs from serial in a copy made while the entry was cleared */
 	/*
 	 * The CPUs that the open flush was announced to, one bit each; the map's
 	 * value is as much longer as this machine has CPUs.
 	 */
 	__u64 mask[];
 };
+
+/* vCPUs that are found without hashing; a power of 2. */
+#define WB_PLACES_BITS	10
+#define WB_PLACES	(1U << WB_PLACES_BITS)
 
 /* One VM, keyed by its generation: addresses are reused, generations are not. */
 struct wb_vm_val {
@@ -152,6 +155,14 @@ wb_inline __u32 wb_log2(__u64 v)
 	shift = (v > 0x3) << 1; v >>= shift; r |= shift;
 	return r | (__u32)(v >> 1);
 }
+
+/*
+ * Durations below this are looked up: every bucket's bounds are multiples of
+ * its 256th part, and shorter ones than a bucket's by 6 octaves look the same.
+ */
+#define WB_HIST_TABLE		256
+#define WB_HIST_TABLE_STEP	16
+#define WB_HIST_TABLE_NS	(WB_HIST_TABLE * WB_HIST_TABLE_STEP)
 
 /* The slot of a duration; always below WB_HIST_SLOTS. */
 wb_inline __u32 wb_hist_slot(__u64 ns)

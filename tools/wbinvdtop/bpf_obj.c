@@ -167,6 +167,27 @@ static int select_programs(struct bpf_obj *o, unsigned int sets)
 	return 0;
 }
 
+/* With room for few vCPUs asked for, all of it is the hash's, to the unit. */
+static bool use_places(const struct source_config *cfg)
+{
+	return cfg->map_entries >= 2 * WB_PLACES;
+}
+
+/* No vCPU has this address, so that none has this place. */
+static int block_places(struct bpf_obj *o)
+{
+	struct wb_vcpu_val *taken = calloc(1, o->vcpu_size);
+	__u32 zero = 0;
+	int err;
+
+	if (!taken)
+		return -ENOMEM;
+	taken->vcpu = ~0ULL;
+	err = bpf_map_update_elem(bpf_map__fd(o->skel->maps.places), &zero, taken, BPF_ANY);
+	free(taken);
+	return err;
+}
+
 static int configure(struct bpf_obj *o, const struct source_config *cfg, const struct rung *r,
 		     unsigned int sets)
 {
@@ -183,10 +204,18 @@ static int configure(struct bpf_obj *o, const struct source_config *cfg, const s
 	o->skel->rodata->have_callback = sets & CALLBACKS;
 	o->skel->rodata->count_open = r->main == MAIN_EXIT;
 
+	for (i = 0; i < WB_HIST_TABLE; i++)
+		o->skel->rodata->hist_slots[i] = wb_hist_slot(i * WB_HIST_TABLE_STEP);
+
 	for (i = 0; i < 2; i++) {
 		bpf_map__set_value_size(per_vcpu[i], o->vcpu_size);
 		bpf_map__set_max_entries(per_vcpu[i], cfg->map_entries);
 	}
+	bpf_map__set_value_size(o->skel->maps.places, o->vcpu_size);
+	if (use_places(cfg))
+		bpf_map__set_max_entries(o->skel->maps.vcpus, cfg->map_entries - WB_PLACES);
+	else
+		bpf_map__set_max_entries(o->skel->maps.places, 1);
 	bpf_map__set_value_size(o->skel->maps.blank, o->vcpu_size);
 	bpf_map__set_max_entries(o->skel->maps.targets, nr_cpus);
 	bpf_map__set_max_entries(o->skel->maps.victims, cfg->map_entries);
@@ -298,6 +327,8 @@ static int try_rung(struct bpf_obj **out, const struct source_config *cfg, const
 	err = configure(o, cfg, r, r->main | beside);
 	if (!err)
 		err = wbinvd_bpf__load(o->skel);
+	if (!err && !use_places(cfg))
+		err = block_places(o);
 	if (!err)
 		err = attach(o, r->main | beside);
 	if (err)
@@ -307,6 +338,7 @@ static int try_rung(struct bpf_obj **out, const struct source_config *cfg, const
 	o->known = r->known | (beside & CALLBACKS ? r->known_callback : 0);
 	o->destroy_probed = beside & DESTROYS;
 	o->needs_ftrace = (r->main | beside) & FUNCTIONS;
+	o->places = bpf_map__fd(o->skel->maps.places);
 	o->vcpus = bpf_map__fd(o->skel->maps.vcpus);
 	o->retired = bpf_map__fd(o->skel->maps.retired);
 	o->vms = bpf_map__fd(o->skel->maps.vms);

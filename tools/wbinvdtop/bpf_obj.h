@@ -19,11 +19,11 @@ struct bpf_obj {
 	bool needs_ftrace;	/* some program is attached to a function */
 	char *notice;		/* why a better rung is not used; NULL */
 
-	int vcpus, retired, vms, live, victims;	/* maps */
+	int places, vcpus, retired, vms, live, victims;	/* maps */
 	int iter;		/* link of the task_file iterator */
 	int outliers;		/* ring buffer map */
 	unsigned int mask_words;
-	size_t vcpu_size;	/* bytes of one value of vcpus and retired */
+	size_t vcpu_size;	/* bytes of one value of places, vcpus and retired */
 
 	struct wbinvd_bpf *skel;
 	struct kprobe_set *kprobes;

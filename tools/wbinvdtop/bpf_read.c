@@ -55,6 +55,20 @@ int for_each_entry(struct bpf_source *b, int fd, size_t key_size, size_t value_s
 	return 0;
 }
 
+/* Both maps of vCPUs; *in_places says, where somebody wants to know, which one it is. */
+static int for_each_vcpu(struct bpf_source *b, entry_fn fn, void *ctx, bool *in_places)
+{
+	bool ignored, *where = in_places ? in_places : &ignored;
+	int err;
+
+	*where = true;
+	err = for_each_entry(b, b->obj->places, sizeof(uint32_t), b->obj->vcpu_size, fn, ctx);
+	*where = false;
+	if (!err)
+		err = for_each_entry(b, b->obj->vcpus, sizeof(uint64_t), b->obj->vcpu_size, fn, ctx);
+	return err;
+}
+
 /*
  * As max_word() in the BPF programs stores it.  What happened while we were
  * reading, after the epoch was advanced, may be in the counters already: it
@@ -62,14 +76,14 @@ int for_each_entry(struct bpf_source *b, int fd, size_t key_size, size_t value_s
  */
 uint64_t epoch_max(const __u64 max[2], uint32_t epoch)
 {
-	uint64_t ns, most = 0;
-	uint32_t i;
+	const uint32_t mask = (1U << (64 - WB_MAX_NS_BITS)) - 1;
+	uint64_t most = 0;
 
-	for (i = epoch; i != epoch + 2; i++) {
-		ns = max[i & 1] & WB_MAX_NS_MASK;
-		if (max[i & 1] >> WB_MAX_NS_BITS == (uint64_t)i << WB_MAX_NS_BITS >> WB_MAX_NS_BITS &&
-		    ns > most)
-			most = ns;
+	for (int i = 0; i < 2; i++) {
+		uint32_t since = (max[i] >> WB_MAX_NS_BITS) - epoch;
+
+		if ((since & mask) <= 1 && (max[i] & WB_MAX_NS_MASK) > most)
+			most = max[i] & WB_MAX_NS_MASK;
 	}
 	return most;
 }
@@ -92,7 +106,7 @@ struct wb_vm *snapshot_vm(struct wb_snapshot *s, uint64_t gen)
 static void take_vcpu(struct wb_vcpu *v, const struct wb_vcpu_val *e, uint32_t epoch)
 {
 	v->id = e->vcpu_id;
-	v->total.exits = e->exits;
+	v->total.exits = e->flushes + e->skips;
 	v->total.flushes = e->flushes;
 	v->total.skips = e->skips;
 	v->total.untimed = e->untimed;
@@ -111,7 +125,7 @@ static void take_vcpu(struct wb_vcpu *v, const struct wb_vcpu_val *e, uint32_t e
  */
 static void settle_stale(struct wb_vcpu *v, const struct wb_vcpu_val *e, uint64_t now)
 {
-	if (!e->open || now < e->begin_ns || now - e->begin_ns < 1000000000ULL)
+	if (!e->begin_ns || now < e->begin_ns || now - e->begin_ns < 1000000000ULL)
 		return;
 	v->total.exits++;
 	v->total.untimed++;
@@ -141,6 +155,8 @@ static int on_vcpu(struct bpf_source *b, const void *key, const void *value, voi
 	struct wb_vm *vm;
 
 	(void)key;
+	if (e->serial != e->serial_again)
+		return 0;	/* it moves while we read, and is among the retired ones */
 	b->ends_alone_now += e->ends_alone;
 	state = e->gen ? vm_table_find(b->vms, e->gen) : NULL;
 	/* No VM: it has been reported as ended, or it is younger than our list. */
@@ -383,7 +399,9 @@ static int add_vms(struct bpf_source *b, struct wb_snapshot *s)
 
 struct orphans {
 	uint64_t gen;
-	struct keys keys;
+	struct keys keys;	/* of vcpus */
+	struct keys places;
+	bool in_places;
 };
 
 static int on_orphan(struct bpf_source *b, const void *key, const void *value, void *ctx)
@@ -391,10 +409,15 @@ static int on_orphan(struct bpf_source *b, const void *key, const void *value, v
 	const struct wb_vcpu_val *e = value;
 	struct orphans *o = ctx;
 	uint64_t vcpu;
+	uint32_t place;
 
 	if (e->gen != o->gen)
 		return 0;
 	b->ends_alone += e->ends_alone;
+	if (o->in_places) {
+		memcpy(&place, key, sizeof(place));
+		return keys_add(&o->places, place);
+	}
 	memcpy(&vcpu, key, sizeof(vcpu));
 	return keys_add(&o->keys, vcpu);
 }
@@ -406,10 +429,17 @@ static int delete_entries(struct bpf_source *b, const struct vm_state *s)
 	size_t i;
 	int err;
 
-	err = for_each_entry(b, b->obj->vcpus, sizeof(uint64_t), b->obj->vcpu_size, on_orphan, &o);
+	err = for_each_vcpu(b, on_orphan, &o, &o.in_places);
 	for (i = 0; i < o.keys.n; i++)
 		bpf_map_delete_elem(b->obj->vcpus, &o.keys.key[i]);
+	memset(b->values, 0, b->obj->vcpu_size);
+	for (i = 0; i < o.places.n; i++) {
+		uint32_t place = o.places.key[i];
+
+		bpf_map_update_elem(b->obj->places, &place, b->values, BPF_EXIST);
+	}
 	free(o.keys.key);
+	free(o.places.key);
 	bpf_map_delete_elem(b->obj->live, &s->val.kvm);
 	return err;
 }
@@ -476,8 +506,7 @@ int bpf_read_maps(struct bpf_source *b, struct wb_snapshot *s)
 	if (!err)
 		err = add_vms(b, s);
 	if (!err)
-		err = for_each_entry(b, b->obj->vcpus, sizeof(uint64_t), b->obj->vcpu_size,
-				     on_vcpu, &r);
+		err = for_each_vcpu(b, on_vcpu, &r, NULL);
 	if (!err)
 		err = read_retired(b, &r);
 	if (!err)
