@@ -1,0 +1,318 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# What goes wrong around wbinvdtop on a running kernel: rights, BTF, lockdown, a source that is
+# refused, KVM that comes late, VMs that die, process numbers that return, CPUs that go, pipes and
+# disks that end, and SIGKILL, which must leave nothing behind.
+#
+# FAULT_KERNEL: the kernel (default: stock-6.12).
+
+# shellcheck disable=SC2317 # functions are passed by name
+set -u -o pipefail
+
+# shellcheck source-path=SCRIPTDIR source=live.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/live.sh"
+
+# ---- inside a VM -------------------------------------------------------------------------------
+
+# as_nobody CAPS COMMAND...: another user, with these capabilities (+x,+y) or none ('')
+as_nobody() {
+	local caps=$1
+
+	shift
+	setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs \
+		--inh-caps "-all${caps:+,$caps}" ${caps:+--ambient-caps "-all,$caps"} -- "$@"
+}
+
+test_rights() {
+	refused "not root" 3 'needs root' as_nobody '' "$WBINVDTOP" -b -n 1 -d 0.2
+	refused "root without the capabilities" 3 'needs root' \
+		setpriv --bounding-set -bpf,-perfmon,-sys_admin --inh-caps -bpf,-perfmon,-sys_admin -- \
+		"$WBINVDTOP" -b -n 1 -d 0.2
+	refused "no BTF" 4 'carries no BTF' unshare -m bash -c \
+		'mkdir /run/empty && mount --bind /run/empty /sys/kernel/btf && exec "$@"' \
+		bash "$WBINVDTOP" -b -n 1 -d 0.2
+}
+
+# KVM is not loaded yet.
+test_late_kvm() {
+	monitor late
+	is "KVM absent: waits" "$(jq -r .source "$TMP/late" | head -n 1)" waiting
+	modprobe kvm_amd
+	until_true 60 late_attached
+	verdict "KVM absent: attaches when it is loaded" $? "$(tail -n 1 "$TMP/late")"
+	bench -n 2000
+	finish
+	last_ok "KVM absent: then counts" late '.source == "fentry" and .sum.total.exits == 2000'
+}
+
+late_attached() { tail -n 1 "$TMP/late" | grep -q '"source":"fentry"'; }
+
+# Without ftrace, programs on functions attach and never run: refused, and the next source is taken.
+test_refused_source() {
+	monitor running --source fentry
+	sysctl -q kernel.ftrace_enabled=0
+	until_true 20 test -s "$TMP/running.err"
+	like "ftrace goes off while counting: said" "$(<"$TMP/running.err")" 'exits are missed'
+	: >"$TMP/running.err"
+	sysctl -q kernel.ftrace_enabled=1
+	finish
+	sysctl -q kernel.ftrace_enabled=0
+	refused "no ftrace: --source fentry" 4 'fentry refused: function tracing is off' \
+		"$WBINVDTOP" -b -n 1 -d 0.2 --source fentry
+	tmux -L ladder -f /dev/null new-session -d -x 150 -y 30 "$WBINVDTOP -d 0.3"
+	monitor ladder
+	bench -n 1000
+	finish
+	last_ok "no ftrace: the next source that works" ladder \
+		'.source == "exit" and .sum.total.exits == 1000 and .lost.total == 0'
+	last_ok "no ftrace: what it cannot know is null" ladder \
+		'.sum.total | .flushes == null and .skips == null and .cpus_flushed == null and .p50_ns > 0'
+	until_true 20 explained
+	verdict "no ftrace: the screen says why" $? "$(tmux -L ladder capture-pane -p)"
+	tmux -L ladder kill-server
+	sysctl -q kernel.ftrace_enabled=1
+}
+
+explained() { tmux -L ladder capture-pane -p | grep -q 'fentry refused: .*kprobe refused: '; }
+
+# A VM is killed between two readings.
+test_killed() {
+	local pid id
+
+	monitor killed -d 2
+	"$BENCH" -n 100 --hold 60 >"$TMP/hold" 2>&1 &
+	pid=$!
+	until_true 30 grep -q 'VM ' "$TMP/hold"
+	sleep 0.5
+	id=$(sed -n 's/.*VM \([0-9]*-[0-9]*\).*/\1/p' "$TMP/hold" | head -n 1)
+	kill -KILL $pid
+	wait $pid 2>/dev/null
+	sleep 5
+	finish
+	jq -c '.vms[] | select(.ended)' "$TMP/killed" >"$TMP/ended"
+	is "killed VM: in one frame as ended" "$(wc -l <"$TMP/ended")" 1
+	is "killed VM: with its id, name and counts" \
+		"$(jq -r '"\(.id) \(.name) \(.pid) \(.total.exits)"' "$TMP/ended")" \
+		"$id wbinvdbench $pid 100"
+	last_ok "killed VM: then gone, but in the sum" killed '.vms == [] and .sum.total.exits == 100'
+}
+
+# Started before the monitor, and idle: listed all the same.
+test_idle_vm() {
+	local pid other
+
+	"$BENCH" -n 50 --start-delay 3600 --vfio "${BDF[0]}" >"$TMP/idle.out" 2>&1 &
+	pid=$!
+	until_true 30 grep -q 'VM ' "$TMP/idle.out"
+	"$BENCH" -n 50 --start-delay 3600 >"$TMP/idle2.out" 2>&1 &
+	other=$!
+	until_true 30 grep -q 'VM ' "$TMP/idle2.out"
+	monitor idle
+	sleep 1
+	finish
+	last_ok "VMs from before: listed, one non-coherent with its device" idle \
+		"[.vms[] | {noncoherent, n: .total.exits, bdf: [.devices[].bdf]}] | sort_by(.noncoherent) ==
+		[{noncoherent: false, n: 0, bdf: []}, {noncoherent: true, n: 0, bdf: [\"${BDF[0]}\"]}]"
+	last_ok "VMs from before: the pid is right" idle "any(.vms[]; .pid == $pid)"
+	kill $pid $other
+	wait $pid $other 2>/dev/null
+}
+
+# In a pid namespace of its own the numbers that BPF sees mean nothing to it.
+test_foreign_namespace() {
+	local pid
+
+	rm -f "$TMP/ns"
+	unshare -pf --mount-proc "$WBINVDTOP" --json -n 20 -d 0.5 >"$TMP/ns" 2>"$TMP/ns.err" &
+	pid=$!
+	until_true 60 test -s "$TMP/ns"
+	bench -n 100
+	wait $pid
+	is "pid namespace: counts, and the name says that it is the other's" \
+		"$(jq -r '.vms[] | select(.ended) | "\(.name) \(.total.exits)"' "$TMP/ns")" \
+		'wbinvdbench (other pid ns) 100'
+}
+
+test_several() {
+	local pid fds
+
+	monitor several
+	"$HELPERS/several" 300 70 5 >"$TMP/fds" &
+	pid=$!
+	until_true 30 three_lines
+	sleep 1
+	finish
+	mapfile -t fds <"$TMP/fds"
+	is "several VMs in one process: each by its id" \
+		"$(last several '[.vms[] | "\(.id)=\(.total.exits)"] | sort | join(" ")')" \
+		"$(printf '%s\n' "$pid-${fds[0]}=300" "$pid-${fds[1]}=70" "$pid-${fds[2]}=5" | sort | paste -s -d ' ')"
+	kill $pid
+	wait $pid 2>/dev/null
+}
+
+three_lines() { (($(wc -l <"$TMP/fds") == 3)); }
+
+# The number of a dead VM's process comes back as another VM's.
+test_pid_reuse() {
+	local first second tries
+
+	monitor reuse -d 3
+	"$BENCH" -n 111 >"$TMP/bench" 2>&1 &
+	first=$!
+	wait $first
+	for ((tries = 0; tries < 20; tries++)); do
+		echo $((first - 1)) >/proc/sys/kernel/ns_last_pid
+		"$BENCH" -n 222 --hold 60 >"$TMP/bench" 2>&1 &
+		second=$!
+		((first != second)) || break
+		kill $second
+		wait $second 2>/dev/null
+	done
+	sleep 4
+	kill $second
+	wait $second 2>/dev/null
+	finish
+	if ((first != second)); then
+		skip "pid reused: two VMs" "the kernel did not give the number again"
+		return
+	fi
+	jq -s "[.[].vms[] | select(.pid == $first) | {start, n: .total.exits}] | group_by(.start) |
+		map(max_by(.n).n) | sort" "$TMP/reuse" | jq -c . >"$TMP/lives"
+	is "pid reused: two VMs, each with its own counts" "$(<"$TMP/lives")" '[111,222]'
+}
+
+# A CPU that a vCPU has just been on goes away.
+test_cpu_offline() {
+	local before after pid hop i
+
+	callbacks_start
+	monitor offline --source fentry
+	before=$(callbacks)
+	"$BENCH" -n 1500 --dirty 1 --vfio "${BDF[0]}" >"$TMP/bench" 2>&1 &
+	pid=$!
+	"$HELPERS/hop" $pid vcpu/0 0 1 &
+	hop=$!
+	for ((i = 0; i < 5; i++)); do
+		sleep 0.3
+		echo 0 >/sys/devices/system/cpu/cpu1/online || fail "CPU 1 does not go offline"
+		sleep 0.3
+		echo 1 >/sys/devices/system/cpu/cpu1/online
+	done
+	wait $pid $hop
+	after=$(callbacks)
+	finish
+	callbacks_stop
+	last_ok "CPU offline: every exit counted" offline \
+		'.lost.total == 0 and (.sum.total | .exits == 1500 and .flushes == 1500)'
+	last_ok "CPU offline: it was flushed while it was there" offline '.sum.total.cpus_flushed > 1510'
+	last_ok "CPU offline: CPUs flushed = $((after - before)) callbacks" offline \
+		".sum.total.cpus_flushed == $((after - before))"
+}
+
+# bpf_objects: what is loaded and attached, without the numbers that only grow
+bpf_objects() {
+	{
+		bpftool -j prog show
+		bpftool -j map show
+		bpftool -j link show
+	} | jq -c '.[] | [.name, .type]' | sort
+	grep -c . "$TRACE/enabled_functions"
+}
+
+test_sigkill() {
+	local source pid before
+
+	sleep 1
+	before=$(bpf_objects)
+	for source in fentry kprobe exit insn; do
+		monitor killed --source $source
+		pid=${MONITORS[0]#*:}
+		unlike "SIGKILL: $source: is attached" "$(bpf_objects)" "^$before\$"
+		kill -KILL "$pid"
+		wait "$pid" 2>/dev/null
+		MONITORS=()
+		until_true 20 nothing_left "$before"
+		verdict "SIGKILL: $source: leaves no BPF object" $? "$(diff <(echo "$before") <(bpf_objects))"
+	done
+	is "SIGKILL: nothing is pinned" "$(find /sys/fs/bpf -mindepth 1 | grep -v '\.debug$')" ""
+	monitor next --source kprobe
+	pid=${MONITORS[0]#*:}
+	is "SIGKILL: the next start removes the probes left behind" \
+		"$(grep -c wbinvdtop_ "$TRACE/kprobe_events") $(grep -c "wbinvdtop_$pid/" "$TRACE/kprobe_events")" \
+		"$(grep -c . "$TRACE/kprobe_events") $(grep -c . "$TRACE/kprobe_events")"
+	finish
+	is "SIGTERM: leaves no probe" "$(grep -c . "$TRACE/kprobe_events")" 0
+	ok "SIGTERM: leaves no BPF object" nothing_left "$before"
+}
+
+nothing_left() { [[ $(bpf_objects) == "$1" ]]; }
+
+test_pipe() {
+	local statuses
+
+	"$WBINVDTOP" --json -d 0.2 2>"$ERR" | head -n 1 >"$OUT"
+	statuses=("${PIPESTATUS[@]}")
+	is "output pipe closed: ends well, without a word" "${statuses[0]} $(<"$ERR")" "0 "
+	ok "output pipe closed: what was read is whole" jq -e '.schema == "wbinvdtop/1"' "$OUT"
+	"$WBINVDTOP" --json -d 0.2 >/dev/full 2>"$ERR"
+	like "output on a full disk: says so" "$? $(<"$ERR")" '^1 .*No space left'
+}
+
+test_disk_full() {
+	local status=0
+
+	mkdir /run/small
+	mount -t tmpfs -o size=16k tmpfs /run/small
+	"$WBINVDTOP" --json -d 0.1 -n 40 --record /run/small/rec >"$OUT" 2>"$ERR" || status=$?
+	like "disk full while recording: one sentence" "$status $(wc -l <"$ERR") $(<"$ERR")" \
+		'^1 1 .*(No space left|full)'
+	is "disk full: every frame is shown all the same" "$(wc -l <"$OUT")" 40
+	"$WBINVDTOP" --replay /run/small/rec --json >"$TMP/replayed" 2>"$ERR"
+	is "disk full: what was recorded can be replayed" "$? $(<"$ERR")" "0 "
+	ok "disk full: to the byte" cmp -n "$(stat -c %s "$TMP/replayed")" "$TMP/replayed" "$OUT"
+	compare "disk full: it holds frames" "$(wc -l <"$TMP/replayed")" -gt 3
+	umount /run/small
+}
+
+# Raised at run time; it cannot be lowered again.
+test_lockdown() {
+	[[ -e /sys/kernel/security/lockdown ]] || {
+		skip "lockdown" "this kernel has none"
+		return
+	}
+	echo integrity >/sys/kernel/security/lockdown
+	monitor integrity
+	bench -n 500
+	finish
+	last_ok "lockdown=integrity: counts" integrity '.source == "fentry" and .sum.total.exits == 500'
+	echo confidentiality >/sys/kernel/security/lockdown
+	refused "lockdown=confidentiality" 3 'lockdown is in confidentiality mode' \
+		"$WBINVDTOP" -b -n 1 -d 0.2
+}
+
+inside() {
+	test_rights
+	test_late_kvm
+	devices || exit
+	test_refused_source
+	test_killed
+	test_idle_vm
+	test_foreign_namespace
+	test_several
+	test_pid_reuse
+	test_cpu_offline
+	test_sigkill
+	test_pipe
+	test_disk_full
+	test_lockdown
+	done_testing
+}
+
+[[ ${1:-} != --inside ]] || inside
+
+kernel=${FAULT_KERNEL:-stock-6.12}
+helper hop || exit
+helper several || exit
+all_of "$kernel" faults -k "$kernel" -c 2 --no-kvm --snoop-control off --device e1000e
+done_testing

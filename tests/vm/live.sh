@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# For tests of wbinvdtop on running kernels. A test file reads this in place of lib.sh, defines
+# inside() with the checks that run in a VM, and calls all_of for each VM.
+#
+# OUT, WBINVDTOP and BENCH name the directory of the binaries and the binaries (default: build).
+
+BINARIES=${OUT:-}
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=vfio.sh
+. "$TOP/tests/vm/vfio.sh"
+BINARIES=$(realpath -- "${BINARIES:-$TOP/build}")
+WBINVDTOP=${WBINVDTOP:-$BINARIES/wbinvdtop}
+BENCH=${BENCH:-$BINARIES/wbinvdbench}
+LONG=${LONG:-}
+
+# ---- outside -----------------------------------------------------------------------------------
+
+# helper NAME: builds the C program NAME beside the tests into $TMP
+helper() {
+	"${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o "$TMP/$1" "$TOP/tests/vm/$1.c"
+}
+
+# all_of NAME CASE OPTION...: runs inside() with CASE in a VM; its checks become checks of this file
+all_of() {
+	local name=$1 case=$2 line said=''
+
+	shift 2
+	# With a thread for each CPU, QEMU 7.2 now and then runs code that the kernel is just patching,
+	# which creating a VM and attaching a program both do.
+	vm --tcg single --timeout "${TIMEOUT:-900}" "$@" --env "WBINVDTOP=$WBINVDTOP" --env "BENCH=$BENCH" \
+		--env "LONG=$LONG" --env "HELPERS=$TMP" --env "XDG_CACHE_HOME=${XDG_CACHE_HOME:-$HOME/.cache}" \
+		-- bash "$TOP/tests/vm/${0##*/}" --inside "$case"
+	while read -r line; do
+		case $line in
+		'ok '*' # SKIP '*)
+			said=${line#* - }
+			skip "$name: ${said%% # SKIP *}" "${said#* # SKIP }"
+			;;
+		'ok '*) pass "$name: ${line#* - }" ;;
+		'not ok '*) fail "$name: ${line#* - }" ;;
+		'#'*) printf '%s\n' "$line" ;;
+		esac
+	done <"$OUT"
+	# 1: a check inside has failed, and is counted already.
+	((STATUS != 1)) || STATUS=0
+	if [[ $STATUS == 0 && $(tail -n 1 "$OUT") =~ ^1\.\.[0-9]+$ ]]; then
+		pass "$name: ran to its end, without a report of the kernel"
+	else
+		fail "$name: ran to its end, without a report of the kernel" "status $STATUS" \
+			"$(tail -n 3 "$OUT")" "$(tail -n 40 "$ERR")"
+	fi
+}
+
+# ---- inside a VM -------------------------------------------------------------------------------
+
+TRACE=/sys/kernel/tracing
+MONITORS=()
+
+# until_true SECONDS COMMAND [ARG]...: tries the command until it succeeds; the limit is generous,
+# as a VM under emulation on a busy machine is slow
+until_true() {
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@"; do
+		((SECONDS < end)) || return 1
+		sleep 0.1
+	done
+}
+
+# monitor NAME [OPTION]...: starts wbinvdtop; its JSON goes to $TMP/NAME, its errors to
+# $TMP/NAME.err. Returns with the first frame, from which on it counts.
+monitor() {
+	local name=$1
+
+	shift
+	# The shell in the background empties them only when it gets its turn.
+	rm -f "$TMP/$name" "$TMP/$name.err"
+	"$WBINVDTOP" --json -d 0.5 "$@" >"$TMP/$name" 2>"$TMP/$name.err" &
+	MONITORS+=("$name:$!")
+	until_true 300 test -s "$TMP/$name" -o ! -d "/proc/$!"
+	[[ -s $TMP/$name ]] || note "$name did not start: $(<"$TMP/$name.err")"
+}
+
+# finish: ends all monitors; the last line of each is then complete
+finish() {
+	local m status
+
+	for m in "${MONITORS[@]}"; do
+		kill -TERM "${m#*:}"
+	done
+	for m in "${MONITORS[@]}"; do
+		status=0
+		wait "${m#*:}" || status=$?
+		[[ $status == 0 && ! -s $TMP/${m%%:*}.err ]] ||
+			fail "${m%%:*}: ends well" "status $status: $(<"$TMP/${m%%:*}.err")"
+		tail -n 1 "$TMP/${m%%:*}" >"$TMP/${m%%:*}.last"
+	done
+	MONITORS=()
+}
+
+# last NAME FILTER: of the last frame, raw
+last() {
+	jq -r "$2" "$TMP/$1.last"
+}
+
+# last_ok NAME MONITOR FILTER: whether the filter is true of the last frame
+last_ok() {
+	local said
+
+	said=$(jq -c "$3" "$TMP/$2.last" 2>&1)
+	[[ $said == true ]]
+	verdict "$1" $? "$3: ${said:-no JSON}" "$(jq -c 'del(.vms[].devices)' "$TMP/$2.last" 2>&1)"
+}
+
+# bench [OPTION]...: the workload; what it prints is shown if it fails
+bench() {
+	"$BENCH" "$@" >"$TMP/bench" 2>&1 || fail "wbinvdbench $*" "$(<"$TMP/bench")"
+}
+
+# devices: puts every e1000e on vfio-pci; BDF[0], BDF[1], ...
+devices() {
+	local bdf i
+
+	BDF=()
+	for ((i = 1; ; i++)); do
+		bdf=$(vfio_find 8086:10d3 $i 2>/dev/null) || break
+		vfio_bind "$bdf" || return
+		BDF+=("$bdf")
+	done
+}
+
+# The flush callback, counted by the kernel's own kprobe events: KVM's on 6.x, on 7.x the kernel's, which
+# in these VMs nobody else calls.
+callbacks_start() {
+	local fn
+
+	for fn in wbinvd_ipi __wbinvd; do
+		! grep -q " $fn\(\s\|$\)" /proc/kallsyms || break
+	done
+	# shellcheck disable=SC2034 # for the tests
+	CALLBACK=$fn
+	echo "p:test/test_callback $fn" >>"$TRACE/kprobe_events" &&
+		echo 1 >"$TRACE/events/test/test_callback/enable"
+}
+
+callbacks_stop() {
+	echo 0 >"$TRACE/events/test/test_callback/enable"
+	echo '-:test/test_callback' >>"$TRACE/kprobe_events"
+}
+
+# so many so far; the profile never starts again
+callbacks() {
+	awk '$1 == "test_callback" { print $2 + $3 }' "$TRACE/kprobe_profile"
+}
