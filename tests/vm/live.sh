@@ -27,9 +27,7 @@ all_of() {
 	local name=$1 case=$2 line said=''
 
 	shift 2
-	# With a thread for each CPU, QEMU 7.2 now and then runs code that the kernel is just patching,
-	# which creating a VM and attaching a program both do.
-	vm --tcg single --timeout "${TIMEOUT:-900}" "$@" --env "WBINVDTOP=$WBINVDTOP" --env "BENCH=$BENCH" \
+	vm --timeout "${TIMEOUT:-900}" "$@" --env "WBINVDTOP=$WBINVDTOP" --env "BENCH=$BENCH" \
 		--env "LONG=$LONG" --env "HELPERS=$TMP" --env "XDG_CACHE_HOME=${XDG_CACHE_HOME:-$HOME/.cache}" \
 		-- bash "$TOP/tests/vm/${0##*/}" --inside "$case"
 	while read -r line; do

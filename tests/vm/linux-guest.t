@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# A real Linux guest under Debian's QEMU with an assigned device: what its boot and its CPUs' going
+# offline execute is counted under QEMU's name, with the device.
+#
+# GUEST_KERNELS: the hosts' kernels (default: stock-6.12, with LONG=1 all).
+
+set -u -o pipefail
+
+# shellcheck source-path=SCRIPTDIR source=live.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/live.sh"
+
+ROUNDS=10
+
+# wbinvds: so many were intercepted so far, by the kernel's own kprobe event
+wbinvds() {
+	awk '$1 == "test_wbinvd" { print $2 + $3 }' "$TRACE/kprobe_profile"
+}
+
+# guest_ok NAME FILTER: whether it is true of the guest in the frame in which it ended
+guest_ok() {
+	local said
+
+	said=$(jq -c "$2" "$TMP/guest" 2>&1)
+	[[ $said == true ]]
+	verdict "$1" $? "$2: ${said:-no JSON}" "$(<"$TMP/guest")"
+}
+
+inside() {
+	local before after group pid status=0
+
+	devices || exit
+	group=$(basename "$(readlink "/sys/bus/pci/devices/${BDF[0]}/iommu_group")")
+	echo 'p:test/test_wbinvd kvm_emulate_wbinvd' >>"$TRACE/kprobe_events"
+	echo 1 >"$TRACE/events/test/test_wbinvd/enable"
+	callbacks_start || exit
+	monitor fentry --source fentry --vcpus
+	before=$(callbacks)
+	"$TOP/scripts/guest" --name web01 --vfio "${BDF[0]}" --rounds $ROUNDS \
+		>"$TMP/console" 2>"$TMP/console.err" &
+	pid=$!
+	wait $pid || status=$?
+	after=$(callbacks)
+	finish
+	note "the guest's WBINVDs: $(wbinvds), flush callbacks: $((after - before))"
+
+	is "the guest went through $ROUNDS rounds" \
+		"$status $(tr -d '\r' <"$TMP/console" | grep -c '^guest: round')" "0 $ROUNDS"
+	((status == 0)) || note "$(tail -n 20 "$TMP/console" "$TMP/console.err")"
+	compare "each round executed WBINVD, and so did the boot" "$(wbinvds)" -gt $ROUNDS
+
+	jq -c '.vms[] | select(.ended)' "$TMP/fentry" >"$TMP/guest"
+	is "one VM ended, in one frame" "$(wc -l <"$TMP/guest")" 1
+	guest_ok "under QEMU's name and process" ".name == \"web01\" and .pid == $pid and (.id | startswith(\"$pid-\"))"
+	guest_ok "every WBINVD is counted" ".total.exits == $(wbinvds)"
+	guest_ok "every one flushed" ".total | .flushes == .exits and .skips == 0"
+	guest_ok "on as many CPUs as there were callbacks" ".total.cpus_flushed == $((after - before))"
+	guest_ok "by a vCPU of two at most" \
+		'[.vcpus[].id] - [0, 1] == [] and ([.vcpus[].total.exits] | add) == .total.exits'
+	guest_ok "the VM was non-coherent" .noncoherent
+	guest_ok "the device and its group" \
+		".devices | length == 1 and .[0].bdf == \"${BDF[0]}\" and .[0].group == $group"
+	guest_ok "the box is 3 or 4" '.devices[0] | .snoop_control == false and .box == null and
+		.box_candidates == [3, 4] and .certain == false and (.box_reason | length > 0)'
+	last_ok "nothing was lost" fentry ".lost.total == 0 and .sum.total.exits == $(wbinvds)"
+	done_testing
+}
+
+[[ ${1:-} != --inside ]] || inside
+
+kernels=stock-6.12
+[[ ! $LONG ]] || kernels="stock-6.1 stock-6.12 stock-7.2 base-7.2"
+read -ra KERNELS <<<"${GUEST_KERNELS:-$kernels}"
+# Made here, as what is written in a VM vanishes with it.
+"$TOP/scripts/guest" --prepare >/dev/null || exit
+for kernel in "${KERNELS[@]}"; do
+	all_of "$kernel" guest -k "$kernel" --snoop-control off --device e1000e
+done
+done_testing
