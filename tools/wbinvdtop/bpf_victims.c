@@ -121,6 +121,10 @@ static int on_victim(struct bpf_source *b, const void *key, const void *value, v
 	struct wb_victim *v;
 
 	memcpy(&k, key, sizeof(k));
+	/* A VM that is younger than our list: its row can wait for the next reading. */
+	if (k.culprit >= WB_GEN_FIRST && !snapshot_vm(vr->r->s, k.culprit) &&
+	    !find_past(b, k.culprit))
+		return 0;
 	v = snapshot_add_victim(vr->r->s);
 	if (!v)
 		return -ENOMEM;
