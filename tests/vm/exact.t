@@ -1,0 +1,316 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# wbinvdtop counts every WBINVD, and says how many it could not count: in every source, on every
+# kernel, with more vCPUs than CPUs, without room, and across a reload of KVM. Victims add up to the
+# callbacks that the kernel itself counted.
+#
+# LONG=1 makes all runs 100,000 per vCPU. EXACT_KERNELS: the kernels (default: all); EXACT_PARTS: only
+# these of the parts below.
+
+# shellcheck disable=SC2317 # functions are passed by name
+set -u -o pipefail
+
+# shellcheck source-path=SCRIPTDIR source=live.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/live.sh"
+
+read -ra KERNELS <<<"${EXACT_KERNELS:-stock-6.1 stock-6.12 stock-7.2 base-7.2}"
+
+# ---- inside a VM -------------------------------------------------------------------------------
+
+# counted NAME MONITOR N: exits + lost = N, and no exit is more or less than one flush or skip
+counted() {
+	local name=$1 m=$2 n=$3
+
+	last_ok "$name: exits + lost = $n" "$m" ".sum.total.exits + .lost.total == $n"
+	case $(last "$m" .source) in
+	fentry | kprobe)
+		last_ok "$name: flushes + skips = exits" "$m" \
+			'.sum.total | .flushes + .skips == .exits'
+		;;
+	*)
+		last_ok "$name: no outcome" "$m" '.sum.total | .flushes == null and .skips == null'
+		;;
+	esac
+}
+
+# whole NAME MONITOR N: and none is lost
+whole() {
+	counted "$@"
+	last_ok "$1: none lost" "$2" '.lost.total == 0'
+}
+
+# together VCPUS N [BDF]: the sources that work here watch one guest
+together() {
+	local v=$1 n=$(($1 * $2)) bdf=${3:-} name before after m
+
+	name="$v vCPUs${bdf:+, non-coherent}"
+	monitor fentry --source fentry
+	monitor kprobe --source kprobe
+	monitor exit --source exit
+	before=$(callbacks)
+	bench -n "$2" -v "$v" --pin 0-3 ${bdf:+--vfio "$bdf"}
+	after=$(callbacks)
+	finish
+	for m in fentry kprobe exit; do
+		whole "$name, three monitors: $m" "$m" "$n"
+	done
+	for m in fentry kprobe; do
+		if [[ $bdf ]]; then
+			last_ok "$name: $m: every one flushed" "$m" ".sum.total.flushes == $n"
+		else
+			last_ok "$name: $m: every one skipped" "$m" ".sum.total.skips == $n"
+		fi
+		last_ok "$name: $m: CPUs flushed = $((after - before)) runs of $CALLBACK()" "$m" \
+			".sum.total.cpus_flushed == $((after - before))"
+	done
+	last_ok "$name: fentry: every one timed" fentry '.sum.total | .untimed == 0 and
+		.mean_ns > 0 and .p50_ns > 0 and .p50_ns <= .p99_ns and .p99_ns <= .max_ns and
+		.mean_ns == (.emulation_ns / .exits | floor)'
+}
+
+# twice N: two monitors with the same source
+twice() {
+	monitor first --source fentry
+	monitor second --source fentry
+	bench -n "$1" -v 2
+	finish
+	whole "two monitors: the first" first $((2 * $1))
+	whole "two monitors: the second" second $((2 * $1))
+}
+
+# alone SOURCE N [BDF]: one monitor, a vCPU that no CPU is set for
+alone() {
+	local source=$1 n=$2 bdf=${3:-} name
+
+	name="$source alone${bdf:+, non-coherent}"
+	monitor "$source" --source "$source"
+	bench -n "$n" ${bdf:+--vfio "$bdf"}
+	finish
+	whole "$name" "$source" "$n"
+}
+
+# ---- every kind of loss --------------------------------------------------------------------------
+
+# runs of the begin programs that the kernel skipped, by its own account
+begin_misses() {
+	bpftool -j prog show 2>/dev/null |
+		jq '[.[] | select(.name == "fe_begin" or .name == "fe_emul_begin") | .recursion_misses // 0] | add // 0'
+}
+
+# overcommit N [BDF]: four vCPUs on two CPUs of a kernel that preempts programs
+overcommit() {
+	local n=$((4 * $1)) bdf=${2:-} name misses
+
+	name="4 vCPUs on 2 CPUs${bdf:+, non-coherent}"
+	if ! grep -q '(full)\|(lazy)' /sys/kernel/debug/sched/preempt; then
+		echo full >/sys/kernel/debug/sched/preempt
+	fi
+	note "preemption: $(</sys/kernel/debug/sched/preempt)"
+	monitor fentry --source fentry
+	monitor kprobe --source kprobe
+	monitor exit --source exit
+	bench -n "$1" -v 4 --pin 0,1 ${bdf:+--vfio "$bdf"}
+	misses=$(begin_misses)
+	finish
+	whole "$name: kprobe" kprobe "$n"
+	whole "$name: exit" exit "$n"
+	counted "$name: fentry" fentry "$n"
+	last_ok "$name: fentry: lost less than 0.5 %" fentry ".lost.total * 200 < $n"
+	if ((misses)); then
+		note "$misses begins were skipped, $(last fentry .lost.total) exits lost, $(last fentry .sum.total.untimed) untimed"
+		last_ok "$name: fentry: exits with one end are untimed" fentry \
+			".sum.total.untimed > 0 and .sum.total.untimed + .lost.total >= $misses"
+	else
+		skip "$name: fentry: exits with one end are untimed" "the kernel skipped no program"
+	fi
+}
+
+# no_room N: a map of 2 entries and four vCPUs
+no_room() {
+	local n=$((4 * $1)) source
+
+	for source in fentry kprobe exit insn; do
+		monitor "$source" --source "$source" --map-entries 2
+		bench -n "$1" -v 4 --pin 0-3
+		finish
+		counted "map of 2 entries: $source" "$source" "$n"
+		last_ok "map of 2 entries: $source: some counted, some lost" "$source" \
+			".lost.total > 0 and .sum.total.exits > 0"
+	done
+}
+
+# reloaded N: KVM unloaded and loaded again under the monitor
+reloaded() {
+	local n=$1 status=0 text
+
+	tmux -L reload -f /dev/null new-session -d -x 100 -y 30 "$WBINVDTOP -d 0.3 --source kprobe"
+	monitor kprobe --source kprobe
+	bench -n "$n"
+	modprobe -r kvm_amd kvm || status=$?
+	is "reload: kprobe lets KVM go" "$status $([[ -d /sys/module/kvm ]] && echo loaded)" "0 "
+	until_true 10 shows_unloaded
+	verdict "reload: the unload is shown" $? "$(tmux -L reload capture-pane -p)"
+	modprobe kvm_amd
+	until_true 10 shows_loaded
+	verdict "reload: the new load is shown" $? "$(tmux -L reload capture-pane -p)"
+	bench -n $((2 * n))
+	finish
+	tmux -L reload kill-server
+	whole "reload: kprobe" kprobe $((3 * n))
+
+	monitor fentry --source fentry
+	bench -n "$n"
+	modprobe -r kvm_amd
+	status=0
+	rmmod kvm 2>"$TMP/rmmod" || status=$?
+	like "reload: fentry holds kvm.ko" "$status $(<"$TMP/rmmod")" '^1 .*in use'
+	modprobe kvm_amd
+	bench -n "$n"
+	finish
+	whole "reload: fentry, the vendor module alone" fentry $((2 * n))
+}
+
+shows_unloaded() { tmux -L reload capture-pane -p | grep -q 'KVM was unloaded'; }
+shows_loaded() { tmux -L reload capture-pane -p | grep -q 'KVM was loaded again'; }
+
+# ---- victims -------------------------------------------------------------------------------------
+
+# spin CPU: a busy task that stays there
+spin() {
+	taskset -c "$1" bash -c 'while :; do :; done' &
+	SPINNERS+=($!)
+}
+
+# flusher NAME BDF CPU CPU: a non-coherent VM whose vCPU goes to and fro between two CPUs. A flush
+# reaches the CPUs that the vCPU was on since the last one, so it has to have something to do between
+# two of them.
+flusher() {
+	"$BENCH" -n "$FLUSHES" --dirty 1 --vfio "$2" >"$TMP/$1" 2>&1 &
+	FLUSHERS+=($!)
+	"$HELPERS/hop" $! vcpu/0 "$3" "$4" &
+	HOPPERS+=($!)
+}
+
+
+# victims: who was stalled, by whom, against the callbacks that the kernel counted
+victims() {
+	local before after a b
+
+	SPINNERS=() FLUSHERS=() HOPPERS=()
+	spin 2
+	monitor fentry --source fentry
+	before=$(callbacks)
+	flusher a "${BDF[0]}" 0 2
+	wait "${FLUSHERS[0]}" "${HOPPERS[0]}"
+	after=$(callbacks)
+	finish
+	whole "one flusher" fentry "$FLUSHES"
+	last_ok "one flusher: victims + flushes = $((after - before)) callbacks" fentry \
+		"([.victims[].count] | add // 0) + .sum.total.flushes == $((after - before))"
+	last_ok "one flusher: every victim names it" fentry \
+		"(.victims | length > 0) and all(.victims[]; .culprit | startswith(\"${FLUSHERS[0]}-\"))"
+	last_ok "one flusher: the spinner is among them" fentry \
+		"[.victims[] | select(.pid == ${SPINNERS[0]} and .kind == \"task\" and .count > 0 and .stall_ns > 0)] | length == 1"
+	last_ok "one flusher: the stalls are the VM's" fentry \
+		'([.victims[].stall_ns] | add) == (.sum.total | .stall_ns + .stall_idle_ns)'
+
+	# Two, each with a CPU of its own to interrupt.
+	FLUSHERS=() HOPPERS=()
+	spin 3
+	monitor fentry --source fentry
+	before=$(callbacks)
+	flusher a "${BDF[0]}" 0 2
+	flusher b "${BDF[1]}" 1 3
+	wait "${FLUSHERS[@]}" "${HOPPERS[@]}"
+	after=$(callbacks)
+	finish
+	a=${FLUSHERS[0]} b=${FLUSHERS[1]}
+	whole "two flushers" fentry $((2 * FLUSHES))
+	last_ok "two flushers: victims + flushes = $((after - before)) callbacks" fentry \
+		"([.victims[].count] | add // 0) + .sum.total.flushes == $((after - before))"
+	last_ok "two flushers: the spinner on CPU 2 was stalled by the one that was there" fentry \
+		"[.victims[] | select(.pid == ${SPINNERS[0]}) | .culprit] | length == 1 and (.[0] | startswith(\"$a-\"))"
+	last_ok "two flushers: the spinner on CPU 3 by the other" fentry \
+		"[.victims[] | select(.pid == ${SPINNERS[1]}) | .culprit] | length == 1 and (.[0] | startswith(\"$b-\"))"
+
+	# Two that interrupt the same CPU: one of them, or shared, never nobody.
+	FLUSHERS=() HOPPERS=()
+	monitor fentry --source fentry
+	before=$(callbacks)
+	flusher a "${BDF[0]}" 0 2
+	flusher b "${BDF[1]}" 1 2
+	wait "${FLUSHERS[@]}" "${HOPPERS[@]}"
+	after=$(callbacks)
+	finish
+	kill "${SPINNERS[@]}"
+	ok "two flushers of one CPU: no frame has a culprit without a name" \
+		jq -es 'all(.[].victims[]; .culprit != null)' "$TMP/fentry"
+	a=${FLUSHERS[0]} b=${FLUSHERS[1]}
+	last_ok "two flushers of one CPU: victims + flushes = $((after - before)) callbacks" fentry \
+		"([.victims[].count] | add // 0) + .sum.total.flushes == $((after - before))"
+	last_ok "two flushers of one CPU: the spinner's culprits" fentry \
+		"[.victims[] | select(.pid == ${SPINNERS[0]}) | .culprit] |
+		any(.[]; startswith(\"$a-\")) and any(.[]; startswith(\"$b-\")) and
+		all(.[]; startswith(\"$a-\") or startswith(\"$b-\") or . == \"shared\")"
+	last_ok "two flushers of one CPU: the spinner off that CPU was not stalled" fentry \
+		"all(.victims[]; .pid != ${SPINNERS[1]})"
+}
+
+# ---- one VM ----------------------------------------------------------------------------------------
+
+part_sources() {
+	local v source
+
+	for v in 1 2 4; do
+		together "$v" "$N"
+		together "$v" "$N" "${BDF[0]}"
+	done
+	for source in fentry kprobe exit insn; do
+		alone "$source" "$FEW"
+		alone "$source" "$FEW" "${BDF[0]}"
+	done
+	twice "$FEW"
+}
+
+part_room() {
+	no_room 500
+}
+
+part_victims() {
+	victims
+}
+
+part_overcommit() {
+	overcommit "$N"
+	overcommit "$FEW" "${BDF[0]}"
+}
+
+part_reload() {
+	callbacks_stop
+	reloaded "$FEW"
+}
+
+# inside PART...
+inside() {
+	local part
+
+	N=25000 FEW=3000 FLUSHES=500
+	[[ ! $LONG ]] || N=100000 FEW=100000 FLUSHES=5000
+	callbacks_start || exit
+	devices || exit
+	for part; do
+		"part_$part"
+	done
+	done_testing
+}
+
+# shellcheck disable=SC2086 # a list of parts
+[[ ${1:-} != --inside ]] || inside $2
+
+PARTS=${EXACT_PARTS:-sources room victims overcommit reload}
+helper hop || exit
+for kernel in "${KERNELS[@]}"; do
+	all_of "$kernel" "$PARTS" -k "$kernel" -c 4 --snoop-control off --device e1000e --device e1000e
+done
+done_testing
