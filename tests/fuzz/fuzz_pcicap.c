@@ -17,7 +17,8 @@ static int somewhere(const uint8_t *cfg, size_t len, int bit)
 {
 	size_t pos;
 
-	for (pos = PCI_STD_HEADER_SIZEOF; pos + 10 <= len && pos + 10 <= PCI_CFG_SPACE_SIZE; pos += 4)
+	for (pos = PCI_STD_HEADER_SIZEOF; pos + 10 <= len && pos + 10 <= PCI_CFG_SPACE_SIZE;
+	     pos += 4)
 		if (cfg[pos] == PCI_CAP_ID_EXP &&
 		    !!(cfg[pos + 9] & PCI_EXP_DEVCTL_NOSNOOP_EN >> 8) == bit)
 			return 1;

@@ -26,30 +26,31 @@ static void test_box_rule(void **state)
 	static const char vf[] = "a VF", iommu[] = "no IOMMU", both[] = "no IOMMU; a VF";
 	static const char may_yes[] = "the device may use no-snoop, the IOMMU can block it";
 	static const char may_no[] = "the device may use no-snoop, the IOMMU cannot block it";
-	static const char not_yes[] = "the device cannot use no-snoop, and the IOMMU could block it";
+	static const char not_yes[] =
+		"the device cannot use no-snoop, and the IOMMU could block it";
 	static const char not_no[] =
 		"the device cannot use no-snoop, though the IOMMU could not block it";
 	static const struct {
 		int snoop_control;
 		enum dev_no_snoop no_snoop;
 		int box;
-		unsigned int candidates;	/* 0x2: box 1, 0x4: box 2, 0x8: box 3, 0x10: box 4 */
+		unsigned int candidates; /* 0x2: box 1, 0x4: box 2, 0x8: box 3, 0x10: box 4 */
 		const char *reason;
 	} t[] = {
 		/* can block	Enable No Snoop		 box	candidates	reason */
-		{ 1,		DEV_NO_SNOOP_ENABLED,	 1,	0x02,		may_yes },
-		{ 1,		DEV_NO_SNOOP_DISABLED,	 0,	0x06,		zero },
-		{ 1,		DEV_NO_SNOOP_HARDWIRED0, 2,	0x04,		not_yes },
-		{ 1,		DEV_NO_SNOOP_UNKNOWN,	 0,	0x06,		vf },
-		{ 0,		DEV_NO_SNOOP_ENABLED,	 3,	0x08,		may_no },
-		{ 0,		DEV_NO_SNOOP_DISABLED,	 0,	0x18,		zero },
-		{ 0,		DEV_NO_SNOOP_HARDWIRED0, 4,	0x10,		not_no },
-		{ 0,		DEV_NO_SNOOP_UNKNOWN,	 0,	0x18,		vf },
-		{ -1,		DEV_NO_SNOOP_ENABLED,	 0,	0x0a,		iommu },
-		{ -1,		DEV_NO_SNOOP_DISABLED,	 0,	0x1e,
+		{ 1, DEV_NO_SNOOP_ENABLED, 1, 0x02, may_yes },
+		{ 1, DEV_NO_SNOOP_DISABLED, 0, 0x06, zero },
+		{ 1, DEV_NO_SNOOP_HARDWIRED0, 2, 0x04, not_yes },
+		{ 1, DEV_NO_SNOOP_UNKNOWN, 0, 0x06, vf },
+		{ 0, DEV_NO_SNOOP_ENABLED, 3, 0x08, may_no },
+		{ 0, DEV_NO_SNOOP_DISABLED, 0, 0x18, zero },
+		{ 0, DEV_NO_SNOOP_HARDWIRED0, 4, 0x10, not_no },
+		{ 0, DEV_NO_SNOOP_UNKNOWN, 0, 0x18, vf },
+		{ -1, DEV_NO_SNOOP_ENABLED, 0, 0x0a, iommu },
+		{ -1, DEV_NO_SNOOP_DISABLED, 0, 0x1e,
 		  "no IOMMU; bit reads 0; whether hardwired is not proven" },
-		{ -1,		DEV_NO_SNOOP_HARDWIRED0, 0,	0x14,		iommu },
-		{ -1,		DEV_NO_SNOOP_UNKNOWN,	 0,	0x1e,		both },
+		{ -1, DEV_NO_SNOOP_HARDWIRED0, 0, 0x14, iommu },
+		{ -1, DEV_NO_SNOOP_UNKNOWN, 0, 0x1e, both },
 	};
 	size_t i;
 
@@ -119,8 +120,8 @@ static struct image endpoint(unsigned int port_type, unsigned int devctl)
 	return img;
 }
 
-#define DEVCTL_ON	0x2810
-#define DEVCTL_OFF	0x2010
+#define DEVCTL_ON  0x2810
+#define DEVCTL_OFF 0x2010
 
 static enum dev_no_snoop no_snoop_of(const struct image *img, bool is_vf, const char **why)
 {
@@ -389,8 +390,8 @@ static void put_function(const struct tree *t, const char *bdf, int group, const
 {
 	char path[PATH_MAX], target[PATH_MAX];
 
-#define FN(file)	(snprintf(path, sizeof(path), "sys/devices/pci0000:00/0000:00:01.0/%s/" file, \
-				  bdf), path)
+#define FN(file) \
+	(snprintf(path, sizeof(path), "sys/devices/pci0000:00/0000:00:01.0/%s/" file, bdf), path)
 	put(t, FN("config"), img->b, img->len);
 	snprintf(target, sizeof(target), "0x%02x%02x\n", img->b[1], img->b[0]);
 	put_text(t, FN("vendor"), target);
@@ -409,8 +410,8 @@ static void put_function(const struct tree *t, const char *bdf, int group, const
 		snprintf(target, sizeof(target), "../../../../kernel/iommu_groups/%d", group);
 		put_link(t, FN("iommu_group"), target);
 		snprintf(path, sizeof(path), "sys/kernel/iommu_groups/%d/devices/%s", group, bdf);
-		snprintf(target, sizeof(target),
-			 "../../../../devices/pci0000:00/0000:00:01.0/%s", bdf);
+		snprintf(target, sizeof(target), "../../../../devices/pci0000:00/0000:00:01.0/%s",
+			 bdf);
 		put_link(t, path, target);
 	}
 #undef FN
@@ -460,7 +461,7 @@ static void expect_devices_at(struct tree *t, pid_t pid, uint64_t start, const c
 		fail_msg("line %d: got \"%s\", want \"%s\"", line, got, want);
 }
 
-#define expect_devices(t, pid, want)	expect_devices_at(t, pid, 0, want, __LINE__)
+#define expect_devices(t, pid, want) expect_devices_at(t, pid, 0, want, __LINE__)
 
 static void expect_gone(struct tree *t, pid_t pid, uint64_t start)
 {
@@ -472,7 +473,7 @@ static void expect_gone(struct tree *t, pid_t pid, uint64_t start)
 	assert_int_equal(n, 0);
 }
 
-#define SYSPATH(bdf)	"/sys/devices/pci0000:00/0000:00:01.0/" bdf
+#define SYSPATH(bdf) "/sys/devices/pci0000:00/0000:00:01.0/" bdf
 
 static void test_cdev(void **state)
 {
@@ -622,7 +623,8 @@ static void test_many(void **state)
 	size_t n, i;
 
 	for (i = 0; i < 512; i++) {
-		snprintf(bdf, sizeof(bdf), "0000:%02zx:%02zx.%zx", 0x10 + i / 256, i / 8 % 32, i % 8);
+		snprintf(bdf, sizeof(bdf), "0000:%02zx:%02zx.%zx", 0x10 + i / 256, i / 8 % 32,
+			 i % 8);
 		put_function(t, bdf, 100 + i, i % 2 ? "dmar0" : "dmar1", "vfio-pci", &img);
 		snprintf(link, sizeof(link), "/dev/vfio/%zu", 100 + i);
 		/* In an order that is not that of the addresses. */
@@ -964,7 +966,7 @@ static void test_real_system(void **state)
 	dev_scan_free(NULL);
 }
 
-#define test_in_tree(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define test_in_tree(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

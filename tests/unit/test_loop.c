@@ -13,7 +13,7 @@
 
 #include "../../tools/lib/loop.h"
 
-#define MSEC	1000000ULL
+#define MSEC 1000000ULL
 
 struct seen {
 	struct loop *loop;
@@ -21,8 +21,8 @@ struct seen {
 	int signals[8], nr_signals;
 	int inputs;
 	uint64_t last_ns;
-	int nap_ms;	/* the first tick takes that long */
-	int ret;	/* what the last callback returns */
+	int nap_ms; /* the first tick takes that long */
+	int ret;    /* what the last callback returns */
 	int pipe[2], pipe2[2];
 };
 
@@ -218,14 +218,10 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_ticks_keep_the_grid),
-		TEST(test_missed_ticks_are_one),
-		TEST(test_free_running),
-		TEST(test_signals),
-		TEST(test_hangup_can_be_ignored),
-		TEST(test_input),
-		TEST(test_errors_come_back),
-		TEST(test_late_signals_do_no_harm),
+		TEST(test_ticks_keep_the_grid),	  TEST(test_missed_ticks_are_one),
+		TEST(test_free_running),	  TEST(test_signals),
+		TEST(test_hangup_can_be_ignored), TEST(test_input),
+		TEST(test_errors_come_back),	  TEST(test_late_signals_do_no_harm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@
 #include "../../tools/lib/exitcode.h"
 #include "../../tools/lib/num.h"
 
-#define SEC	1000000000ULL
+#define SEC 1000000000ULL
 
 static void test_u64(void **state)
 {
@@ -44,8 +44,7 @@ static void test_u64(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		uint64_t v = 4711;
 
-		assert_int_equal(num_u64(cases[i].s, cases[i].min, cases[i].max, &v),
-				 cases[i].err);
+		assert_int_equal(num_u64(cases[i].s, cases[i].min, cases[i].max, &v), cases[i].err);
 		assert_int_equal(v, cases[i].err ? 4711 : cases[i].v);
 	}
 }
@@ -86,8 +85,7 @@ static void test_seconds(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		uint64_t ns = 4711;
 
-		assert_int_equal(num_seconds(cases[i].s, SEC / 10, 86400 * SEC, &ns),
-				 cases[i].err);
+		assert_int_equal(num_seconds(cases[i].s, SEC / 10, 86400 * SEC, &ns), cases[i].err);
 		assert_int_equal(ns, cases[i].err ? 4711 : cases[i].ns);
 	}
 }
@@ -125,9 +123,20 @@ static void test_cpulist(void **state)
 static void test_bdf(void **state)
 {
 	static const char *const bad[] = {
-		"", "1:00.0", "01:00", "01:20.0", "01:00.8", "001:00.0", "000:01:00.0",
-		"0000:01:00.0 ", " 01:00.0", "0000:0000:01:00.0", "0000000:01:00.0",
-		"0000:01:00.00", "gg:00.0", "01:00,0",
+		"",
+		"1:00.0",
+		"01:00",
+		"01:20.0",
+		"01:00.8",
+		"001:00.0",
+		"000:01:00.0",
+		"0000:01:00.0 ",
+		" 01:00.0",
+		"0000:0000:01:00.0",
+		"0000000:01:00.0",
+		"0000:01:00.00",
+		"gg:00.0",
+		"01:00,0",
 	};
 	char buf[16];
 
@@ -159,10 +168,8 @@ static void test_exit_codes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_u64),
-		cmocka_unit_test(test_seconds),
-		cmocka_unit_test(test_cpulist),
-		cmocka_unit_test(test_bdf),
+		cmocka_unit_test(test_u64),	   cmocka_unit_test(test_seconds),
+		cmocka_unit_test(test_cpulist),	   cmocka_unit_test(test_bdf),
 		cmocka_unit_test(test_exit_codes),
 	};
 

@@ -16,7 +16,7 @@
 struct tool {
 	struct opts o;
 	const char *colour;
-	char *words;	/* what the strings in o point into */
+	char *words; /* what the strings in o point into */
 };
 
 static error_t parse_tool(int key, char *arg, struct argp_state *state)
@@ -38,8 +38,7 @@ static error_t parse_tool(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option tool_options[] = {
-	{ "colour", OPTS_KEY_TOOL, "RED", 0, "A colour", 0 },
-	{ 0 }
+	{ "colour", OPTS_KEY_TOOL, "RED", 0, "A colour", 0 }, { 0 }
 };
 
 static const struct argp_child children[] = { { &opts_argp, 0, NULL, 0 }, { 0 } };
@@ -173,7 +172,7 @@ static void test_refusals(void **state)
 		{ "--interval", "option --interval needs a value; --help lists the options" },
 		{ "--colour", "option --colour needs a value; --help lists the options" },
 		{ "--json=yes", "option --json takes no value; --help lists the options" },
-		{ "--re", NULL },	/* an abbreviation of one option: needs its value */
+		{ "--re", NULL }, /* an abbreviation of one option: needs its value */
 		{ "--ver", "option --ver is unknown; --help lists the options" },
 	};
 	struct tool t;

@@ -10,7 +10,7 @@
 
 #include "../../tools/wbinvdtop/threshold.h"
 
-#define SEC	1000000000ULL
+#define SEC 1000000000ULL
 
 /* 2025-01-15T12:00:00Z, at 5 s of CLOCK_MONOTONIC */
 static struct wb_snapshot snapshot = {
@@ -21,9 +21,15 @@ static struct frame frame = { .cur = &snapshot };
 
 static struct source_outlier outlier(uint64_t time_ns)
 {
-	return (struct source_outlier) {
-		.time_ns = time_ns, .vm_key = 7, .pid = 2101, .id = "2101-14", .comm = "qemu",
-		.vcpu_id = 3, .ns = 1234567, .cpus = 2,
+	return (struct source_outlier){
+		.time_ns = time_ns,
+		.vm_key = 7,
+		.pid = 2101,
+		.id = "2101-14",
+		.comm = "qemu",
+		.vcpu_id = 3,
+		.ns = 1234567,
+		.cpus = 2,
 	};
 }
 
@@ -43,7 +49,8 @@ static void test_line(void **state)
 	o.time_ns = 6 * SEC;
 	assert_string_equal(threshold_line(&t, &o, &frame, buf, sizeof(buf)),
 			    "2025-01-15T12:00:01.000000Z long flush: "
-			    "VM 2101 (?[2J?" "?) vCPU 3 1234567 ns - CPUs");
+			    "VM 2101 (?[2J?"
+			    "?) vCPU 3 1234567 ns - CPUs");
 	/* Before the first frame the clocks are asked. */
 	assert_non_null(threshold_line(&t, &o, NULL, buf, sizeof(buf)));
 	assert_non_null(strstr(buf, "Z long flush: VM 2101 "));

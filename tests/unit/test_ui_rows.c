@@ -10,7 +10,7 @@
 
 #include "../../tools/wbinvdtop/ui_int.h"
 
-#define SEC	1000000000ULL
+#define SEC 1000000000ULL
 
 static struct ui_config cfg;
 static struct ui_pace pace;
@@ -236,12 +236,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_no_rows),
-		TEST(test_expand),
-		TEST(test_follow),
-		TEST(test_scroll),
-		TEST(test_sort_steps),
-		TEST(test_filter),
+		TEST(test_no_rows),	   TEST(test_expand),	  TEST(test_follow),
+		TEST(test_scroll),	   TEST(test_sort_steps), TEST(test_filter),
 		TEST(test_interval_steps),
 	};
 

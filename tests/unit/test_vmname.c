@@ -19,10 +19,10 @@
 #include "../../tools/lib/procutil.h"
 #include "../../tools/lib/vmname.h"
 
-#define FFFD	"\xef\xbf\xbd"
+#define FFFD "\xef\xbf\xbd"
 
 /* A command line as a C string literal with embedded NULs, its last NUL included. */
-#define ARGV(lit)	lit, sizeof(lit)
+#define ARGV(lit) lit, sizeof(lit)
 
 static void expect_name(const char *buf, size_t len, const char *want, int line)
 {
@@ -41,7 +41,7 @@ static void expect_name(const char *buf, size_t len, const char *want, int line)
 	free(got);
 }
 
-#define expect(lit, want)	expect_name(ARGV(lit), want, __LINE__)
+#define expect(lit, want) expect_name(ARGV(lit), want, __LINE__)
 
 static void test_qemu_forms(void **state)
 {
@@ -55,9 +55,14 @@ static void test_qemu_forms(void **state)
 	expect("qemu\0-name\0web,debug-threads", "web");
 	expect("qemu\0-name\0debug-threads=on,web", NULL);
 	expect("qemu\0-name\0guest=a,guest=b", "b");
-	expect("kvm\0-id\0" "100\0-name\0vm100,debug-threads=on\0-daemonize", "vm100");
+	expect("kvm\0-id\0"
+	       "100\0-name\0vm100,debug-threads=on\0-daemonize",
+	       "vm100");
 	expect("/nix/store/x/.qemu-system-x86_64-wrapped\0-enable-kvm\0-name\0web", "web");
-	expect("qemu\0-name\0b\xc3\xbc" "cher", "b\xc3\xbc" "cher");
+	expect("qemu\0-name\0b\xc3\xbc"
+	       "cher",
+	       "b\xc3\xbc"
+	       "cher");
 	expect("qemu\0-name\0a b", "a b");
 }
 
@@ -80,7 +85,9 @@ static void test_several(void **state)
 	/* The lists of all -name options are merged. */
 	expect("qemu\0-name\0a\0-name\0b", "b");
 	expect("qemu\0-name\0guest=a\0-name\0debug-threads=on", "a");
-	expect("qemu\0-name\0a\0-m\0" "1G\0--name\0guest=b", "b");
+	expect("qemu\0-name\0a\0-m\0"
+	       "1G\0--name\0guest=b",
+	       "b");
 }
 
 static void test_no_name(void **state)
@@ -90,7 +97,9 @@ static void test_no_name(void **state)
 	expect("", NULL);
 	expect("qemu", NULL);
 	expect("qemu\0-name", NULL);
-	expect("qemu\0-m\0" "1G\0-name", NULL);
+	expect("qemu\0-m\0"
+	       "1G\0-name",
+	       NULL);
 	expect("qemu\0-name\0", NULL);
 	expect("qemu\0-name\0guest=", NULL);
 	expect("qemu\0-name\0debug-threads=on", NULL);
@@ -129,7 +138,9 @@ static void test_other_vmms(void **state)
 	expect("firecracker\0--id\0guest=a,,b", "guest=a,,b");
 	expect("firecracker\0--name\0vm7", NULL);
 	expect("firecracker\0--id", NULL);
-	expect("crosvm\0run\0--name\0chrome\0-m\0" "512", "chrome");
+	expect("crosvm\0run\0--name\0chrome\0-m\0"
+	       "512",
+	       "chrome");
 	expect("crosvm\0run\0--name=chrome", "chrome");
 	expect("lkvm\0run\0--name\0small", "small");
 	expect("cloud-hypervisor\0--api-socket\0/run/ch.sock", NULL);
@@ -140,18 +151,24 @@ static void test_other_vmms(void **state)
 static void test_bytes(void **state)
 {
 	(void)state;
-	expect("qemu\0-name\0a\xff" "b", "a" FFFD "b");
+	expect("qemu\0-name\0a\xff"
+	       "b",
+	       "a" FFFD "b");
 	expect("qemu\0-name\0\xc3", FFFD);
 	expect("qemu\0-name\0\xe2\x82", FFFD FFFD);
-	expect("qemu\0-name\0\xed\xa0\x80", FFFD FFFD FFFD);	/* a surrogate */
-	expect("qemu\0-name\0\xc0\xaf", FFFD FFFD);		/* overlong */
+	expect("qemu\0-name\0\xed\xa0\x80", FFFD FFFD FFFD); /* a surrogate */
+	expect("qemu\0-name\0\xc0\xaf", FFFD FFFD);	     /* overlong */
 	expect("qemu\0-name\0\xe0\x80\xaf", FFFD FFFD FFFD);
 	expect("qemu\0-name\0\xf0\x80\x80\xaf", FFFD FFFD FFFD FFFD);
 	expect("qemu\0-name\0\xf4\x90\x80\x80", FFFD FFFD FFFD FFFD);
 	expect("qemu\0-name\0\xf0\x9f\x90\xa7", "\xf0\x9f\x90\xa7");
 	expect("qemu\0-name\0a\nb\x1b[2Jc\x7f", "a" FFFD "b" FFFD "[2Jc" FFFD);
-	expect("qemu\0-name\0a\xc2\x9b" "b", "a" FFFD "b");	/* CSI, one character */
-	expect("qemu\0-name\0a\xe2\x80\xae" "b", "a" FFFD "b");	/* turns text around */
+	expect("qemu\0-name\0a\xc2\x9b"
+	       "b",
+	       "a" FFFD "b"); /* CSI, one character */
+	expect("qemu\0-name\0a\xe2\x80\xae"
+	       "b",
+	       "a" FFFD "b"); /* turns text around */
 	/* Not NUL-terminated, cut anywhere. */
 	expect_name("qemu\0-name\0web01", 15, "web0", __LINE__);
 	expect_name("qemu\0-name\0web01", 10, NULL, __LINE__);
@@ -215,15 +232,16 @@ static void expect_machine_at(const char *cgroup, const char *want, int line)
 	free(got);
 }
 
-#define expect_machine(cgroup, want)	expect_machine_at(cgroup, want, __LINE__)
+#define expect_machine(cgroup, want) expect_machine_at(cgroup, want, __LINE__)
 
 static void test_cgroup(void **state)
 {
 	(void)state;
 	/* v2 */
 	expect_machine("0::/machine.slice/machine-qemu\\x2d3\\x2dweb01.scope\n", "web01");
-	expect_machine("0::/machine.slice/machine-qemu\\x2d12\\x2dweb\\x2d01.scope/libvirt/emulator\n",
-		       "web-01");
+	expect_machine(
+		"0::/machine.slice/machine-qemu\\x2d12\\x2dweb\\x2d01.scope/libvirt/emulator\n",
+		"web-01");
 	expect_machine("0::/machine.slice/machine-lxc\\x2d1\\x2dbox.scope", "box");
 	expect_machine("0::/machine.slice/machine-ch\\x2d1\\x2dvm.scope", "vm");
 	/* v1: the same machine in each hierarchy, vCPUs one level down */
@@ -238,10 +256,12 @@ static void test_cgroup(void **state)
 	expect_machine("0::/machine.slice/machine-debian.scope\n", "debian");
 	expect_machine("0::/machine.slice/machine-web\\x2d01\\x2dx.scope\n", "web-01-x");
 	/* a domain whose name looks like a machine's */
-	expect_machine("0::/machine.slice/machine-qemu\\x2d3\\x2dqemu\\x2d4\\x2dx.scope\n", "qemu-4-x");
+	expect_machine("0::/machine.slice/machine-qemu\\x2d3\\x2dqemu\\x2d4\\x2dx.scope\n",
+		       "qemu-4-x");
 	/* nested: the innermost */
 	expect_machine("0::/machine.slice/machine-outer.scope/machine.slice/"
-		       "machine-qemu\\x2d1\\x2dinner.scope/libvirt\n", "inner");
+		       "machine-qemu\\x2d1\\x2dinner.scope/libvirt\n",
+		       "inner");
 	expect_machine("0::/machine.slice/machine-qemu\\x2d1\\x2dweb.scope (deleted)\n", "web");
 	expect_machine("0::/a:b/machine-x.scope\n", "x");
 }
@@ -604,7 +624,7 @@ static void test_real_proc(void **state)
 	vmname_cache_free(c);
 }
 
-#define test_in_tree(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define test_in_tree(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

@@ -18,30 +18,30 @@
 #include "pciname.h"
 #include "procutil.h"
 
-#define NSEC_PER_SEC	1000000000ULL
+#define NSEC_PER_SEC 1000000000ULL
 
 /*
  * How old the facts of a function may be (less than a second, so that somebody
  * who looks every second sees new ones), and the list of a process's functions.
  */
-#define FACTS_NS	(NSEC_PER_SEC * 9 / 10)
-#define FDS_NS		(5 * NSEC_PER_SEC)
+#define FACTS_NS (NSEC_PER_SEC * 9 / 10)
+#define FDS_NS	 (5 * NSEC_PER_SEC)
 
 /* A function or process that was not asked for so long is read anew, or forgotten. */
-#define STALE_NS	(10 * NSEC_PER_SEC)
+#define STALE_NS (10 * NSEC_PER_SEC)
 
 /* Snoop Control in VT-d's Extended Capability Register: the IOMMU can force snooping. */
-#define VTD_ECAP_SC	(1ULL << 7)
+#define VTD_ECAP_SC (1ULL << 7)
 
 /* One PCI function. */
 struct func {
 	char bdf[sizeof(((struct wb_device *)0)->bdf)];
-	ino_t ino;		/* of its sysfs directory: another one is another device */
-	uint64_t read_ns;	/* when facts were last read */
+	ino_t ino;	  /* of its sysfs directory: another one is another device */
+	uint64_t read_ns; /* when facts were last read */
 	struct wb_device d;
 	bool is_vf;
-	bool settled;		/* no_snoop will not change */
-	int cap;		/* offset of the PCI Express capability, 0: not known yet */
+	bool settled; /* no_snoop will not change */
+	int cap;      /* offset of the PCI Express capability, 0: not known yet */
 	const char *why_no_snoop;
 	const char *why_iommu;
 	struct func *next;
@@ -51,8 +51,8 @@ struct func {
 struct holder {
 	pid_t pid;
 	uint64_t start;
-	ino_t ino;		/* of its fd directory */
-	off_t nr_fds;		/* 0: this kernel does not tell */
+	ino_t ino;    /* of its fd directory */
+	off_t nr_fds; /* 0: this kernel does not tell */
 	uint64_t read_ns;
 	uint64_t asked_ns;
 	struct bdf_list {
@@ -68,9 +68,9 @@ struct dev_scan {
 	void *func_tree;	/* of struct func, by bdf */
 	struct func *funcs;	/* the same ones */
 	void *holder_tree;	/* of struct holder, by pid and start */
-	struct holder *holders;	/* the same ones */
+	struct holder *holders; /* the same ones */
 	uint64_t swept_ns;
-	bool amd_v2;		/* AMD's IOMMU uses page tables of version 2 */
+	bool amd_v2; /* AMD's IOMMU uses page tables of version 2 */
 };
 
 static uint64_t now_ns(void)
@@ -488,8 +488,8 @@ static int group_list_add(struct group_list *l, unsigned int group)
  * One descriptor.  The path may be of another mount namespace or below a
  * jail's root, so only its end counts.
  */
-static int add_fd(struct dev_scan *s, int pidfd, const char *fd, char *target,
-		  struct bdf_list *l, struct group_list *groups)
+static int add_fd(struct dev_scan *s, int pidfd, const char *fd, char *target, struct bdf_list *l,
+		  struct group_list *groups)
 {
 	static const char cdevs[] = "/vfio/devices/", group_dir[] = "/vfio/";
 	char *name, *end;

@@ -13,24 +13,24 @@
 
 enum dev_no_snoop {
 	DEV_NO_SNOOP_UNKNOWN,
-	DEV_NO_SNOOP_ENABLED,	/* Device Control bit 11 reads 1 */
-	DEV_NO_SNOOP_DISABLED,	/* reads 0; whether hardwired is not known */
-	DEV_NO_SNOOP_HARDWIRED0,	/* proven to be hardwired to 0 */
+	DEV_NO_SNOOP_ENABLED,	 /* Device Control bit 11 reads 1 */
+	DEV_NO_SNOOP_DISABLED,	 /* reads 0; whether hardwired is not known */
+	DEV_NO_SNOOP_HARDWIRED0, /* proven to be hardwired to 0 */
 };
 
 /* Bits of wb_device.box_candidates: 1 << box. */
-#define DEV_BOX(n)	(1u << (n))
+#define DEV_BOX(n) (1u << (n))
 
 struct wb_device {
-	char bdf[16];		/* "0000:01:00.0" */
-	char *name;		/* vendor and device from pci.ids */
-	int group;		/* IOMMU group, -1: none */
-	int snoop_control;	/* IOMMU in front can block no-snoop: 1 yes, 0 no, -1 unknown */
+	char bdf[16];	   /* "0000:01:00.0" */
+	char *name;	   /* vendor and device from pci.ids */
+	int group;	   /* IOMMU group, -1: none */
+	int snoop_control; /* IOMMU in front can block no-snoop: 1 yes, 0 no, -1 unknown */
 	enum dev_no_snoop no_snoop;
-	int box;		/* 1-4, 0: not certain */
-	unsigned int box_candidates;	/* DEV_BOX() bits; the one bit of box when certain */
-	char *box_reason;	/* why not certain, or what decides */
-	bool certain;		/* exactly one box is possible */
+	int box;		     /* 1-4, 0: not certain */
+	unsigned int box_candidates; /* DEV_BOX() bits; the one bit of box when certain */
+	char *box_reason;	     /* why not certain, or what decides */
+	bool certain;		     /* exactly one box is possible */
 };
 
 /*

@@ -5,10 +5,10 @@
 
 enum exit_code {
 	EXIT_OK = 0,
-	EXIT_RUNTIME = 1,	/* something failed while running */
-	EXIT_USAGE = 2,		/* bad option, argument or input file */
-	EXIT_PERM = 3,		/* missing privilege */
-	EXIT_KERNEL = 4,	/* this kernel cannot */
+	EXIT_RUNTIME = 1, /* something failed while running */
+	EXIT_USAGE = 2,	  /* bad option, argument or input file */
+	EXIT_PERM = 3,	  /* missing privilege */
+	EXIT_KERNEL = 4,  /* this kernel cannot */
 };
 
 /* The exit status for a negative errno that reached main(). */

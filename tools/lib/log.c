@@ -6,7 +6,7 @@
 
 #include "log.h"
 
-#define LOG_KEPT	64
+#define LOG_KEPT 64
 
 static const char *prefix = "";
 static bool verbose;

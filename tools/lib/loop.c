@@ -12,7 +12,7 @@
 
 #include "loop.h"
 
-#define NSEC_PER_SEC	1000000000ULL
+#define NSEC_PER_SEC 1000000000ULL
 
 enum { FD_SIGNAL, FD_TIMER, FD_OTHERS };
 
@@ -20,9 +20,9 @@ struct loop {
 	const struct loop_ops *ops;
 	void *ctx;
 	bool free_running;
-	size_t nr;	/* of fds and cbs */
+	size_t nr; /* of fds and cbs */
 	struct pollfd *fds;
-	loop_fd_cb *cbs;	/* NULL for the first FD_OTHERS */
+	loop_fd_cb *cbs; /* NULL for the first FD_OTHERS */
 };
 
 static int grow(struct loop *l)
@@ -46,7 +46,7 @@ static int add(struct loop *l, int fd, loop_fd_cb cb)
 
 	if (err)
 		return err;
-	l->fds[l->nr] = (struct pollfd) { .fd = fd, .events = POLLIN };
+	l->fds[l->nr] = (struct pollfd){ .fd = fd, .events = POLLIN };
 	l->cbs[l->nr++] = cb;
 	return 0;
 }

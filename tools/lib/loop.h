@@ -14,7 +14,7 @@ struct loop;
  * What a callback returns: 0 goes on, LOOP_STOP ends loop_run() with 0, a
  * negative errno ends loop_run() with it.
  */
-#define LOOP_STOP	1
+#define LOOP_STOP 1
 
 struct loop_ops {
 	/* The interval is over; once, however many intervals went by unattended. */
@@ -42,7 +42,7 @@ void loop_free(struct loop *l);
 int loop_watch(struct loop *l, int fd, loop_fd_cb cb);
 void loop_unwatch(struct loop *l, int fd);
 
-#define LOOP_NEVER	UINT64_MAX
+#define LOOP_NEVER UINT64_MAX
 
 /*
  * Ticks every ns nanoseconds, the first one that long from now; the grid does

@@ -7,7 +7,7 @@
 
 #include "num.h"
 
-#define NSEC_PER_SEC	1000000000ULL
+#define NSEC_PER_SEC 1000000000ULL
 
 static bool is_digit(char c)
 {
@@ -168,9 +168,8 @@ int num_bdf(const char *s, char *buf, size_t size)
 	if (strchr(s, ':') != strrchr(s, ':') &&
 	    (take_hex(&s, 4, 6, &domain) || take_char(&s, ':')))
 		return -EINVAL;
-	if (take_hex(&s, 2, 2, &bus) || take_char(&s, ':') ||
-	    take_hex(&s, 2, 2, &dev) || take_char(&s, '.') ||
-	    take_hex(&s, 1, 1, &fn) || *s || dev > 0x1f || fn > 7)
+	if (take_hex(&s, 2, 2, &bus) || take_char(&s, ':') || take_hex(&s, 2, 2, &dev) ||
+	    take_char(&s, '.') || take_hex(&s, 1, 1, &fn) || *s || dev > 0x1f || fn > 7)
 		return -EINVAL;
 	len = snprintf(buf, size, "%04x:%02x:%02x.%x", domain, bus, dev, fn);
 	return len < 0 || (size_t)len >= size ? -EINVAL : 0;

@@ -102,7 +102,7 @@ static int answer(struct argp_state *state, int key)
 {
 	if (key == 'V')
 		printf("%s %s\n", state->name, VERSION);
-	else	/* argp_state_help() is silent under ARGP_NO_ERRS. */
+	else /* argp_state_help() is silent under ARGP_NO_ERRS. */
 		argp_help(state->root_argp, stdout,
 			  ARGP_HELP_LONG | ARGP_HELP_SHORT_USAGE | ARGP_HELP_DOC, state->name);
 	return ECANCELED;
@@ -178,9 +178,10 @@ static int flatten(struct long_list *l, const struct argp *argp)
 		if (!longs || !shorts)
 			return -ENOMEM;
 		if (a->name)
-			longs[l->nr++] = (struct option) {
-				a->name, a->arg ? required_argument : no_argument, NULL, a->key };
-		longs[l->nr] = (struct option) { 0 };
+			longs[l->nr++] =
+				(struct option){ a->name, a->arg ? required_argument : no_argument,
+						 NULL, a->key };
+		longs[l->nr] = (struct option){ 0 };
 		if (!l->nr_shorts)
 			shorts[l->nr_shorts++] = ':';
 		if (isascii(a->key) && isprint(a->key)) {

@@ -15,32 +15,32 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define OPTS_INTERVAL_MIN	100000000ULL		/* ns: 0.1 s */
-#define OPTS_INTERVAL_MAX	86400000000000ULL	/* ns: one day */
-#define OPTS_INTERVAL_DEFAULT	1000000000ULL
+#define OPTS_INTERVAL_MIN     100000000ULL	/* ns: 0.1 s */
+#define OPTS_INTERVAL_MAX     86400000000000ULL /* ns: one day */
+#define OPTS_INTERVAL_DEFAULT 1000000000ULL
 
 enum opts_format { OPTS_TEXT, OPTS_JSON, OPTS_CSV };
 
 /* Strings belong to argv. */
 struct opts {
-	bool batch;		/* -b, or implied by a format */
+	bool batch; /* -b, or implied by a format */
 	enum opts_format format;
-	uint64_t interval_ns;	/* -d */
-	bool interval_set;	/* -d was given */
-	uint64_t frames;	/* -n; 0: until stopped */
-	const char *fields;	/* -o, unchecked; NULL: the default columns */
+	uint64_t interval_ns; /* -d */
+	bool interval_set;    /* -d was given */
+	uint64_t frames;      /* -n; 0: until stopped */
+	const char *fields;   /* -o, unchecked; NULL: the default columns */
 	bool list_fields;
-	const char *sort;	/* -s, unchecked; NULL: the default */
-	pid_t *pids;		/* -p */
+	const char *sort; /* -s, unchecked; NULL: the default */
+	pid_t *pids;	  /* -p */
 	size_t nr_pids;
-	const char **names;	/* -g */
+	const char **names; /* -g */
 	size_t nr_names;
-	const char *record;	/* --record; NULL: none */
+	const char *record; /* --record; NULL: none */
 	bool verbose;
 };
 
 /* Keys of a tool's own options without a short form start here. */
-#define OPTS_KEY_TOOL	0x200
+#define OPTS_KEY_TOOL 0x200
 
 extern const struct argp opts_argp;
 
@@ -54,7 +54,7 @@ int opts_parse(const struct argp *argp, int argc, char **argv, void *input, stru
 void opts_free(struct opts *o);
 
 /* What an argp parser returns after it has said what was wrong. */
-#define OPTS_REFUSED	EDOM
+#define OPTS_REFUSED EDOM
 
 /*
  * Refuses the value of an option in one sentence and returns OPTS_REFUSED:

@@ -10,9 +10,9 @@
 #include "pcicap.h"
 
 /* Capabilities lie dword-aligned between the header and 256. */
-#define CAPS_MAX	((PCI_CFG_SPACE_SIZE - PCI_STD_HEADER_SIZEOF) / 4)
+#define CAPS_MAX ((PCI_CFG_SPACE_SIZE - PCI_STD_HEADER_SIZEOF) / 4)
 
-#define EXP_TYPE(flags)	(((flags) & PCI_EXP_FLAGS_TYPE) >> 4)
+#define EXP_TYPE(flags) (((flags)&PCI_EXP_FLAGS_TYPE) >> 4)
 
 const char why_vf[] =
 	"virtual function: Enable No Snoop is reserved there, its physical function's bit applies";

@@ -10,7 +10,7 @@
 #include "devices.h"
 
 /* From the capability's ID to the end of Device Control. */
-#define PCIE_CAP_LEN	10
+#define PCIE_CAP_LEN 10
 
 /*
  * Offset of the PCI Express capability in an image of len bytes.  -ENXIO: the

@@ -12,8 +12,8 @@
 
 struct pciname {
 	struct pci_access *acc;
-	bool broken;		/* libpci gave up: numbers from now on */
-	bool used;		/* since the last pciname_idle() */
+	bool broken; /* libpci gave up: numbers from now on */
+	bool used;   /* since the last pciname_idle() */
 };
 
 /*

@@ -11,7 +11,7 @@
 #include "vmname.h"
 
 /* PROC_PID_INIT_INO, include/linux/proc_ns.h; PID_NS_INIT_INO, include/uapi/linux/nsfs.h. */
-#define INIT_PIDNS_LINK	"pid:[4026531836]"
+#define INIT_PIDNS_LINK "pid:[4026531836]"
 
 static ssize_t read_some(int fd, char *buf, size_t size)
 {

@@ -11,12 +11,12 @@
 #include "stream.h"
 
 /* How often a reader that does not read is looked after, in ms. */
-#define STREAM_STEP_MS	100
+#define STREAM_STEP_MS 100
 
 struct stream {
 	int fd;
 	bool may_block;
-	int err;	/* of the first write that failed */
+	int err; /* of the first write that failed */
 };
 
 static bool stop_is_pending(void)

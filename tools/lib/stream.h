@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 /* How long a reader that has stopped reading may hold up the end, in ms. */
-#define STREAM_GRACE_MS	1000
+#define STREAM_GRACE_MS 1000
 
 /*
  * A fully buffered stream onto fd.  Where nobody reads a full pipe, a plain

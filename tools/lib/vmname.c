@@ -11,14 +11,14 @@
 #include "vmname.h"
 
 /* A command line may be of 6 MiB; whoever is named behind this is a comm. */
-#define CMDLINE_MAX	((size_t)4 << 20)
-#define CGROUP_MAX	((size_t)256 << 10)
+#define CMDLINE_MAX ((size_t)4 << 20)
+#define CGROUP_MAX  ((size_t)256 << 10)
 
 /* Look-ups until a fallback is taken for good. */
-#define TRIES_MAX	8
+#define TRIES_MAX 8
 
-#define REPLACEMENT	"\xef\xbf\xbd"	/* U+FFFD */
-#define ELLIPSIS	"\xe2\x80\xa6"	/* U+2026 */
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+#define ELLIPSIS    "\xe2\x80\xa6" /* U+2026 */
 
 struct slice {
 	const char *s;
@@ -120,6 +120,7 @@ static struct slice slice_skip(struct slice a, size_t n)
  * kernels (qemu-options.hx: DEF(name, 0, ...)); every other option takes the
  * next argument, whatever that looks like.
  */
+/* clang-format off */
 static const char *const qemu_flags[] = {
 	"h", "help", "version", "S", "s", "alt-grab", "async-teardown", "audio-help", "ctrl-grab",
 	"curses", "daemonize", "enable-fips", "enable-kvm", "enable-sync-profile", "full-screen",
@@ -131,6 +132,7 @@ static const char *const qemu_flags[] = {
 	"semihosting", "show-cursor", "singlestep", "snapshot", "std-vga", "tdf", "usb",
 	"win2k-hack", "xen-attach", "xen-create", "xen-domid-restrict",
 };
+/* clang-format on */
 
 enum vmm { VMM_OTHER, VMM_QEMU, VMM_FIRECRACKER };
 
@@ -336,7 +338,10 @@ static struct slice machine_component(struct slice c)
 {
 	static const char deleted[] = " (deleted)";
 	static const char *const partitions[] = {
-		".libvirt-qemu", ".libvirt-lxc", ".libvirt-xen", ".libvirt-ch",
+		".libvirt-qemu",
+		".libvirt-lxc",
+		".libvirt-xen",
+		".libvirt-ch",
 	};
 	size_t i;
 
@@ -411,9 +416,9 @@ struct vm_entry {
 	pid_t pid;
 	uint64_t start;
 	char *name;
-	unsigned int tries;	/* so far, while it is a fallback */
-	bool found;		/* name is no fallback */
-	bool asked;		/* since the last vmname_cache_age() */
+	unsigned int tries; /* so far, while it is a fallback */
+	bool found;	    /* name is no fallback */
+	bool asked;	    /* since the last vmname_cache_age() */
 	struct vm_entry *next;
 };
 
@@ -422,8 +427,8 @@ struct vmname_cache {
 	bool foreign;
 	int64_t boottime_offset;
 	unsigned long hz;
-	void *tree;		/* of struct vm_entry, by pid and start */
-	struct vm_entry *list;	/* the same ones */
+	void *tree;	       /* of struct vm_entry, by pid and start */
+	struct vm_entry *list; /* the same ones */
 };
 
 static int entry_cmp(const void *pa, const void *pb)

@@ -9,10 +9,10 @@
 #include <sys/types.h>
 
 /* Longest name in bytes, without its NUL; longer ones are cut and end in an ellipsis. */
-#define VMNAME_MAX	255
+#define VMNAME_MAX 255
 
 /* Stands behind the comm of a process that our procfs does not number as BPF does. */
-#define VMNAME_FOREIGN	" (other pid ns)"
+#define VMNAME_FOREIGN " (other pid ns)"
 
 /*
  * The name in a /proc/PID/cmdline image (NUL-separated, possibly truncated,

@@ -14,7 +14,7 @@ static void put_line(struct app *app, const char *line)
 		ui_message(app->ui, line);
 	else if (app->cfg.o.format == OPTS_TEXT)
 		fprintf(app->out, "%s\n", line);
-	else	/* Frames for programs stay parseable. */
+	else /* Frames for programs stay parseable. */
 		fprintf(stderr, "%s\n", line);
 }
 
@@ -134,7 +134,8 @@ static int set_pace(struct app *app)
 		ns = 0;
 	else if (app->ahead && !app->pace.fixed)
 		ns = app->ahead->time_ns > app->frame->cur->time_ns ?
-		     app->ahead->time_ns - app->frame->cur->time_ns : 1;
+			     app->ahead->time_ns - app->frame->cur->time_ns :
+			     1;
 	return loop_set_interval(app->loop, ns);
 }
 
@@ -184,8 +185,7 @@ static void tell_suppressed(struct app *app)
 {
 	char buf[128];
 
-	if (app->threshold.limit_ns &&
-	    threshold_rest(&app->threshold, app->src, buf, sizeof(buf)))
+	if (app->threshold.limit_ns && threshold_rest(&app->threshold, app->src, buf, sizeof(buf)))
 		put_line(app, buf);
 }
 

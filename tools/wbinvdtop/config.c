@@ -8,9 +8,9 @@
 #include "../lib/num.h"
 #include "config.h"
 
-#define NSEC_PER_SEC	1000000000ULL
+#define NSEC_PER_SEC 1000000000ULL
 
-#define MAP_ENTRIES_DEFAULT	16384
+#define MAP_ENTRIES_DEFAULT 16384
 
 enum {
 	KEY_SOURCE = OPTS_KEY_TOOL,
@@ -23,8 +23,8 @@ enum {
 
 static const struct argp_option options[] = {
 	{ 0, 0, 0, 0, "What is shown:", 3 },
-	{ "view", KEY_VIEW, "VIEW", 0,
-	  "vms, victims or devices (vms); also a key of the screen", 3 },
+	{ "view", KEY_VIEW, "VIEW", 0, "vms, victims or devices (vms); also a key of the screen",
+	  3 },
 	{ "vcpus", KEY_VCPUS, 0, 0, "Each VM's vCPUs below it", 3 },
 	{ "threshold", KEY_THRESHOLD, "NS", 0,
 	  "Report each flush that takes longer than NS nanoseconds", 3 },

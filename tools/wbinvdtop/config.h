@@ -10,8 +10,8 @@ struct config {
 	struct opts o;
 	struct source_config src;
 	enum batch_view view;
-	bool vcpus;			/* --vcpus */
-	const struct out_field *sort;	/* NULL: the most expensive first */
+	bool vcpus;		      /* --vcpus */
+	const struct out_field *sort; /* NULL: the most expensive first */
 };
 
 /*

@@ -14,7 +14,7 @@
 
 static struct model_filter filter_of(const struct config *cfg)
 {
-	return (struct model_filter) {
+	return (struct model_filter){
 		.pids = cfg->o.pids,
 		.nr_pids = cfg->o.nr_pids,
 		.names = cfg->o.names,
@@ -28,7 +28,7 @@ static int open_screen(struct app *app)
 	const char *why;
 	int err;
 
-	app->ui_cfg = (struct ui_config) {
+	app->ui_cfg = (struct ui_config){
 		.fields = app->cfg.o.fields,
 		.sort = app->cfg.sort,
 		.view = app->cfg.view,
@@ -85,8 +85,7 @@ static int open_recording(struct app *app)
 	if (!app->cfg.o.record)
 		return 0;
 	if (app_is_replay(app) && !stat(app->cfg.src.replay, &from) &&
-	    !stat(app->cfg.o.record, &to) &&
-	    from.st_dev == to.st_dev && from.st_ino == to.st_ino) {
+	    !stat(app->cfg.o.record, &to) && from.st_dev == to.st_dev && from.st_ino == to.st_ino) {
 		log_err("--record would overwrite '%s' while it is being replayed",
 			app->cfg.src.replay);
 		return -EINVAL;
@@ -98,8 +97,8 @@ static int open_source(struct app *app)
 {
 	int err;
 
-	err = app_is_replay(app) ? source_open_replay(&app->src, &app->cfg.src)
-			     : source_open_bpf(&app->src, &app->cfg.src);
+	err = app_is_replay(app) ? source_open_replay(&app->src, &app->cfg.src) :
+				   source_open_bpf(&app->src, &app->cfg.src);
 	if (err)
 		return err;
 	app->threshold.limit_ns = app->cfg.src.threshold_ns;

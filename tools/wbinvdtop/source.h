@@ -13,29 +13,29 @@
 #include "snapshot.h"
 
 struct source_config {
-	const char *wanted;	/* rung forced by --source, NULL: by trying */
-	const char *replay;	/* recording to read, NULL: live */
-	unsigned int map_entries;	/* room for that many vCPUs and as many victims */
-	uint64_t threshold_ns;	/* report single flushes longer than this; 0: off */
+	const char *wanted;	  /* rung forced by --source, NULL: by trying */
+	const char *replay;	  /* recording to read, NULL: live */
+	unsigned int map_entries; /* room for that many vCPUs and as many victims */
+	uint64_t threshold_ns;	  /* report single flushes longer than this; 0: off */
 	bool verbose;
 };
 
 /* One flush that took longer than --threshold. */
 struct source_outlier {
-	uint64_t time_ns;	/* CLOCK_MONOTONIC, end of the flush */
+	uint64_t time_ns; /* CLOCK_MONOTONIC, end of the flush */
 	uint64_t vm_key;
 	pid_t pid;
-	char id[WB_ID_LEN];	/* "" where unknown */
+	char id[WB_ID_LEN]; /* "" where unknown */
 	char comm[WB_COMM_LEN];
 	uint32_t vcpu_id;
 	uint64_t ns;
-	uint32_t cpus;		/* 0: unknown */
+	uint32_t cpus; /* 0: unknown */
 };
 
 struct source;
 
 struct source_ops {
-	const char *kind;	/* "bpf", "replay" */
+	const char *kind; /* "bpf", "replay" */
 	/*
 	 * Fills an empty snapshot.  0, -ENODATA at the end of a recording, or a
 	 * negative errno after a sentence on stderr.
@@ -54,11 +54,12 @@ struct source_ops {
 
 struct source {
 	const struct source_ops *ops;
-	const char *name;	/* rung: "fentry", "kprobe", "exit", "insn"; of a replay the recorded one */
-	const char *time_scope;	/* what emulation_ns covers: "function", "exit"; NULL: not timed */
+	const char
+		*name; /* rung: "fentry", "kprobe", "exit", "insn"; of a replay the recorded one */
+	const char *time_scope; /* what emulation_ns covers: "function", "exit"; NULL: not timed */
 	const char *kernel;	/* uname -r of the readings */
 	const char *notice;	/* one sentence for the header, e.g. why a rung was refused; NULL */
-	uint64_t outliers_dropped;	/* outliers that found no room in the ring */
+	uint64_t outliers_dropped; /* outliers that found no room in the ring */
 };
 
 /*

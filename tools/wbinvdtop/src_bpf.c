@@ -77,8 +77,8 @@ static int try_attach(struct bpf_source *b)
 	}
 	if (err)
 		return err;
-	value = b->obj->vcpu_size > sizeof(struct wb_victim_val) ?
-		b->obj->vcpu_size : sizeof(struct wb_victim_val);
+	value = b->obj->vcpu_size > sizeof(struct wb_victim_val) ? b->obj->vcpu_size :
+								   sizeof(struct wb_victim_val);
 	b->keys = malloc(BATCH * sizeof(struct wb_victim_key));
 	b->values = malloc(BATCH * value);
 	if (!b->keys || !b->values)
@@ -102,7 +102,8 @@ static void watch_module(struct bpf_source *b)
 	if (now == b->module)
 		return;
 	if (!now)
-		set_notice(b, "KVM was unloaded; its probes will be attached again when it is loaded");
+		set_notice(b,
+			   "KVM was unloaded; its probes will be attached again when it is loaded");
 	else
 		set_notice(b, "KVM was loaded again and its probes attached");
 	b->module = now;
@@ -117,8 +118,11 @@ static void watch_ftrace(struct bpf_source *b)
 		return;
 	b->ftrace_off = off;
 	if (off) {
-		log_warn("function tracing was switched off (sysctl kernel.ftrace_enabled=0): exits are missed until it is on again");
-		set_notice(b, "Function tracing is off (sysctl kernel.ftrace_enabled=0): exits are missed");
+		log_warn(
+			"function tracing was switched off (sysctl kernel.ftrace_enabled=0): exits are missed until it is on again");
+		set_notice(
+			b,
+			"Function tracing is off (sysctl kernel.ftrace_enabled=0): exits are missed");
 	} else {
 		set_notice(b, "Function tracing was off for some time: exits were missed");
 	}

@@ -10,39 +10,39 @@
 #include "vm_table.h"
 
 /* Entries per system call; a bucket of the kernel's hash must fit. */
-#define BATCH	256
+#define BATCH 256
 
 /* A VM that is gone and that victims still name. */
 struct past_vm {
 	uint64_t gen;
-	char *id;	/* NULL where unknown */
+	char *id; /* NULL where unknown */
 	char *name;
-	bool named;	/* by a victim of this reading */
+	bool named; /* by a victim of this reading */
 };
 
 struct bpf_source {
 	struct source src;
 	struct source_config cfg;
-	struct bpf_obj *obj;	/* NULL: KVM is not loaded yet */
+	struct bpf_obj *obj; /* NULL: KVM is not loaded yet */
 	struct vm_table *vms;
 	struct wb_counters ended;
 	struct past_vm *past;
 	size_t nr_past;
-	size_t nr_victims;	/* rows of the last reading */
+	size_t nr_victims; /* rows of the last reading */
 	struct ring_buffer *ring;
 	void (*on_outlier)(void *ctx, const struct source_outlier *o);
 	void *outlier_ctx;
 	struct utsname uts;
 	char *notice;
-	void *keys, *values;	/* of one batch */
-	uint64_t ends_alone;	/* of entries that are no longer in the map of vCPUs */
-	uint64_t ends_alone_now;	/* of those that are, this time */
-	uint64_t under_way;	/* of ends_alone: exits older than the probes */
+	void *keys, *values;	 /* of one batch */
+	uint64_t ends_alone;	 /* of entries that are no longer in the map of vCPUs */
+	uint64_t ends_alone_now; /* of those that are, this time */
+	uint64_t under_way;	 /* of ends_alone: exits older than the probes */
 	bool has_read;
-	uint64_t next_list_ns;	/* when the files of the host may be listed again */
-	bool listed;		/* they were, this time */
-	ino_t module;		/* identity of the loaded kvm.ko, 0: none */
-	bool ftrace_off;	/* and so what was attached does not run */
+	uint64_t next_list_ns; /* when the files of the host may be listed again */
+	bool listed;	       /* they were, this time */
+	ino_t module;	       /* identity of the loaded kvm.ko, 0: none */
+	bool ftrace_off;       /* and so what was attached does not run */
 };
 
 struct reading {

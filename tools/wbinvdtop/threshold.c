@@ -5,7 +5,7 @@
 
 #include "threshold.h"
 
-#define NSEC_PER_SEC	1000000000LL
+#define NSEC_PER_SEC 1000000000LL
 
 /* "2025-01-31T12:00:00.123456Z" */
 static void put_time(int64_t wall_ns, char *buf, size_t size)
@@ -41,8 +41,8 @@ static void put_comm(const char *comm, char *buf)
 	buf[i] = '\0';
 }
 
-char *threshold_line(struct threshold *t, const struct source_outlier *o,
-		     const struct frame *f, char *buf, size_t size)
+char *threshold_line(struct threshold *t, const struct source_outlier *o, const struct frame *f,
+		     char *buf, size_t size)
 {
 	const struct wb_vm *vm = f ? snapshot_find_vm(f->cur, o->vm_key) : NULL;
 	char when[64], id[32], comm[WB_COMM_LEN + 1], cpus[16] = "-";

@@ -18,8 +18,8 @@
 #include "../lib/opts.h"
 #include "ui_int.h"
 
-#define KEY_ESC		27
-#define ESC_DELAY_MS	50
+#define KEY_ESC	     27
+#define ESC_DELAY_MS 50
 
 static bool terminal_can(const char **why)
 {
@@ -118,8 +118,8 @@ static int take_terminal(struct ui *ui)
 	return 0;
 }
 
-int ui_open(struct ui **out, const struct ui_config *cfg, struct model *m,
-	    const struct source *src, struct ui_pace *pace, const char **why)
+int ui_open(struct ui **out, const struct ui_config *cfg, struct model *m, const struct source *src,
+	    struct ui_pace *pace, const char **why)
 {
 	struct ui *ui;
 	int err;

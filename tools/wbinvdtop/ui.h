@@ -12,18 +12,18 @@
 /* Shared between main() and the screen; the screen changes it on keys. */
 struct ui_pace {
 	uint64_t interval_ns;
-	bool fixed;	/* a replay goes by interval_ns instead of the recorded times */
+	bool fixed; /* a replay goes by interval_ns instead of the recorded times */
 	bool paused;
-	bool at_end;	/* the recording is over; set by main() */
+	bool at_end; /* the recording is over; set by main() */
 };
 
 struct ui_config {
-	const char *fields;		/* as batch_config has them */
+	const char *fields; /* as batch_config has them */
 	const struct out_field *sort;
 	enum batch_view view;
-	bool vcpus;			/* start with every VM expanded */
-	bool replay;			/* the source is a recording */
-	struct model_filter filter;	/* -p and -g; text is the screen's own */
+	bool vcpus;		    /* start with every VM expanded */
+	bool replay;		    /* the source is a recording */
+	struct model_filter filter; /* -p and -g; text is the screen's own */
 };
 
 struct ui;
@@ -33,8 +33,8 @@ struct ui;
  * -ENOTTY when this terminal cannot show a screen, with the reason in *why;
  * else a negative errno.  cfg and pace stay the caller's and are kept.
  */
-int ui_open(struct ui **out, const struct ui_config *cfg, struct model *m,
-	    const struct source *src, struct ui_pace *pace, const char **why);
+int ui_open(struct ui **out, const struct ui_config *cfg, struct model *m, const struct source *src,
+	    struct ui_pace *pace, const char **why);
 
 /* Gives the terminal back as it was; ui may be NULL. */
 void ui_close(struct ui *ui);
@@ -43,9 +43,9 @@ void ui_close(struct ui *ui);
 int ui_frame(struct ui *ui, const struct frame *f);
 
 /* What is left to the caller after keys. */
-#define UI_QUIT		(1 << 0)
-#define UI_REFRESH	(1 << 1)	/* take a reading now */
-#define UI_PACE		(1 << 2)	/* struct ui_pace has changed */
+#define UI_QUIT	   (1 << 0)
+#define UI_REFRESH (1 << 1) /* take a reading now */
+#define UI_PACE	   (1 << 2) /* struct ui_pace has changed */
 
 /* Reads the keys that have come and draws.  A mask of the above, or a negative errno. */
 int ui_input(struct ui *ui);

@@ -7,15 +7,15 @@
 
 #include "ui_int.h"
 
-#define NAME_MIN	12
-#define NAME_MAX	32
-#define CELL		512	/* bytes; names may be long, columns cut them */
+#define NAME_MIN 12
+#define NAME_MAX 32
+#define CELL	 512 /* bytes; names may be long, columns cut them */
 
 enum { PAIR_WARM = 1, PAIR_HOT, PAIR_ENDED };
 
 /* Shares of one CPU from which a VM's row is coloured. */
-#define WARM_PERCENT	1
-#define HOT_PERCENT	10
+#define WARM_PERCENT 1
+#define HOT_PERCENT  10
 
 void ui_draw_init(struct ui *ui)
 {
@@ -83,7 +83,7 @@ static void put_line(const struct ui *ui, int y, attr_t attr, const char *s)
 	attrset(A_NORMAL);
 }
 
-#define FIT_MAX		64
+#define FIT_MAX 64
 
 /* The columns that fit; index of each in the view's selection and its width. */
 struct fit {
@@ -179,8 +179,8 @@ static void put_titles(const struct ui *ui, int y, const struct ui_columns *c,
 }
 
 /* only: which columns are filled, NULL: all. */
-static void put_row(const struct ui *ui, int y, const struct ui_columns *c,
-		    const struct fit *fit, const bool *only, const void *row, attr_t attr)
+static void put_row(const struct ui *ui, int y, const struct ui_columns *c, const struct fit *fit,
+		    const bool *only, const void *row, attr_t attr)
 {
 	char cell[CELL];
 	int x = 0;
@@ -223,8 +223,8 @@ struct painter {
 	const struct ui *ui;
 	const struct ui_columns *c;
 	const struct fit *fit;
-	int y, end;	/* line of the next row, line behind the last one */
-	size_t row;	/* number of the next row */
+	int y, end; /* line of the next row, line behind the last one */
+	size_t row; /* number of the next row */
 };
 
 static attr_t selected(const struct painter *p, attr_t attr)
@@ -249,7 +249,9 @@ static void paint_vcpus(struct painter *p, const struct frame_vm *vm, size_t fro
 		return;
 	for (size_t i = from; i < n && p->y < p->end; i++) {
 		struct frame_vm as_vm = {
-			.cur = vm->cur, .total = v[i].total, .delta = v[i].delta,
+			.cur = vm->cur,
+			.total = v[i].total,
+			.delta = v[i].delta,
 		};
 		char label[32];
 		struct vm_row row = { .frame = ui->f, .vm = &as_vm, .label = label };
@@ -270,7 +272,10 @@ static void paint_vm(struct painter *p, size_t group)
 	struct vm_row row = { .frame = ui->f, .vm = vm, .label = label };
 
 	if (!sub) {
-		snprintf(label, sizeof(label), "%c %s%s", !parts ? ' ' : open ? '-' : '+',
+		snprintf(label, sizeof(label), "%c %s%s",
+			 !parts ? ' ' :
+			 open	? '-' :
+				  '+',
 			 cur->ended ? "(ended) " : "", cur->name);
 		paint(p, NULL, &row, stat_attr(ui, cur, &vm->delta));
 		sub++;
@@ -329,7 +334,8 @@ static void draw_body(struct ui *ui, int y, int end)
 	for (size_t g = ui_group(ui, p.row); g < ui->rows.nr_groups && p.y < end; g++) {
 		if (ui->view == BATCH_VICTIMS) {
 			struct victim_row row = {
-				.frame = ui->f, .victim = &ui->f->victims[g],
+				.frame = ui->f,
+				.victim = &ui->f->victims[g],
 			};
 
 			paint(&p, NULL, &row, A_NORMAL);
@@ -389,18 +395,13 @@ static void put_words(const struct ui *ui, int y, const char *const *words)
 static void draw_footer(struct ui *ui, int y)
 {
 	static const char *const words[UI_VIEWS][16] = {
-		[BATCH_VMS] = {
-			"q quit", "h help", "s sort", "R rev", "/ filter", "e expand", "v view",
-			"d interval", "p pause", "r reset", "E expand all", "space now", NULL
-		},
-		[BATCH_VICTIMS] = {
-			"q quit", "h help", "/ filter", "v view", "d interval", "p pause",
-			"r reset", "space now", NULL
-		},
-		[BATCH_DEVICES] = {
-			"q quit", "h help", "/ filter", "v view", "d interval", "p pause",
-			"space now", NULL
-		},
+		[BATCH_VMS] = { "q quit", "h help", "s sort", "R rev", "/ filter", "e expand",
+				"v view", "d interval", "p pause", "r reset", "E expand all",
+				"space now", NULL },
+		[BATCH_VICTIMS] = { "q quit", "h help", "/ filter", "v view", "d interval",
+				    "p pause", "r reset", "space now", NULL },
+		[BATCH_DEVICES] = { "q quit", "h help", "/ filter", "v view", "d interval",
+				    "p pause", "space now", NULL },
 	};
 	char line[UI_TEXT + 64];
 
@@ -465,8 +466,7 @@ static void rate_of(const struct frame *f, uint64_t n, bool known, double unit, 
 }
 
 /* What batch_headline() says, in 80 columns. */
-static void short_headline(const struct frame *f, const struct source *src, char *buf,
-			   size_t size)
+static void short_headline(const struct frame *f, const struct source *src, char *buf, size_t size)
 {
 	const struct wb_counters *c = &f->sum_delta.c;
 	unsigned int known = f->cur->known;
@@ -481,8 +481,8 @@ static void short_headline(const struct frame *f, const struct source *src, char
 		snprintf(lost, sizeof(lost), "%" PRIu64, f->lost_total);
 	else
 		out_count((double)f->lost_total, lost, sizeof(lost));
-	snprintf(buf, size, "WBINVD/s %s  flushes/s %s  stolen %s%s  NC VMs %s  lost %s  %s",
-		 exits, flushes, stolen, *stolen == '-' ? "" : "%", nc, lost, src->name);
+	snprintf(buf, size, "WBINVD/s %s  flushes/s %s  stolen %s%s  NC VMs %s  lost %s  %s", exits,
+		 flushes, stolen, *stolen == '-' ? "" : "%", nc, lost, src->name);
 }
 
 static void draw_headline(const struct ui *ui, int y)

@@ -5,15 +5,15 @@
 
 #include "ui.h"
 
-#define UI_VIEWS	3
-#define UI_TEXT		128	/* bytes of typed text, the end included */
+#define UI_VIEWS 3
+#define UI_TEXT	 128 /* bytes of typed text, the end included */
 
 enum ui_mode { UI_LIST, UI_HELP, UI_FILTER, UI_INTERVAL };
 
 struct ui_columns {
 	const struct out_field **sel;
 	size_t n;
-	bool *of_vcpu;	/* of VMs: the column says something of a single vCPU, too */
+	bool *of_vcpu; /* of VMs: the column says something of a single vCPU, too */
 };
 
 /*
@@ -21,10 +21,10 @@ struct ui_columns {
  * victim.  Only the visible ones are ever worked out.
  */
 struct ui_rows {
-	size_t *first;		/* row number of each group's first row, and of the end */
+	size_t *first; /* row number of each group's first row, and of the end */
 	size_t nr_groups;
 	size_t room;
-	size_t nr;		/* rows */
+	size_t nr; /* rows */
 };
 
 struct ui {
@@ -32,33 +32,33 @@ struct ui {
 	struct model *model;
 	const struct source *src;
 	struct ui_pace *pace;
-	const struct frame *f;	/* NULL: none yet */
-	void *screen;		/* SCREEN, NULL: the terminal is not ours */
-	bool utf8;		/* the terminal shows UTF-8 */
+	const struct frame *f; /* NULL: none yet */
+	void *screen;	       /* SCREEN, NULL: the terminal is not ours */
+	bool utf8;	       /* the terminal shows UTF-8 */
 	bool colour;
 
 	enum ui_mode mode;
 	enum batch_view view;
 	struct ui_columns cols[UI_VIEWS];
-	const struct out_field *sort;	/* NULL: the most expensive first */
+	const struct out_field *sort; /* NULL: the most expensive first */
 	bool reverse;
 
-	size_t shift;		/* columns behind the name that are skipped */
+	size_t shift; /* columns behind the name that are skipped */
 	struct ui_rows rows;
-	size_t at;		/* selected row */
-	size_t top;		/* first row on the screen */
-	size_t page;		/* rows on the screen when last drawn */
-	bool follow;		/* the selection was moved: it stays with its VM */
-	uint64_t at_key;	/* the selected VM */
-	uint32_t at_vcpu;	/* the selected vCPU's id */
+	size_t at;	  /* selected row */
+	size_t top;	  /* first row on the screen */
+	size_t page;	  /* rows on the screen when last drawn */
+	bool follow;	  /* the selection was moved: it stays with its VM */
+	uint64_t at_key;  /* the selected VM */
+	uint32_t at_vcpu; /* the selected vCPU's id */
 	bool at_is_vcpu;
 
 	bool all_open;
-	uint64_t *toggled;	/* sorted keys of VMs that are not as all_open says */
+	uint64_t *toggled; /* sorted keys of VMs that are not as all_open says */
 	size_t nr_toggled;
 
 	char filter[UI_TEXT];
-	char typed[UI_TEXT];	/* line being edited */
+	char typed[UI_TEXT]; /* line being edited */
 	char message[512];
 };
 

@@ -5,7 +5,7 @@
 
 #include "ui_int.h"
 
-#define NSEC_PER_SEC	1000000000ULL
+#define NSEC_PER_SEC 1000000000ULL
 
 static int key_cmp(const void *a, const void *b)
 {

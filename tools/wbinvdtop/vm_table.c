@@ -10,10 +10,10 @@
  * Devices come and go by hot-plug, which changes the VM's coherency at once
  * where that matters; else a look every few seconds will do.
  */
-#define DEVICES_EVERY_NS	(5 * 1000000000ULL)
+#define DEVICES_EVERY_NS (5 * 1000000000ULL)
 
 struct vm_table {
-	struct vm_state *vms;	/* sorted by gen; generations only grow */
+	struct vm_state *vms; /* sorted by gen; generations only grow */
 	size_t nr;
 	size_t room;
 	struct vmname_cache *names;

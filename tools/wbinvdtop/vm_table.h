@@ -11,25 +11,25 @@
 
 /* A destroyed vCPU. */
 struct kept_vcpu {
-	uint64_t serial;	/* of its map entry */
+	uint64_t serial; /* of its map entry */
 	struct wb_vcpu vcpu;
 };
 
 struct vm_state {
-	uint64_t gen;		/* wb_vm.key */
+	uint64_t gen; /* wb_vm.key */
 	struct wb_vm_val val;
-	uint64_t start;		/* of the process, in clock ticks; 0: unknown */
-	enum wb_tri noncoherent;	/* last known */
-	bool listed;		/* the iterator saw it this time */
-	bool has_entries;	/* the map of vCPUs held some of it this time */
+	uint64_t start;		 /* of the process, in clock ticks; 0: unknown */
+	enum wb_tri noncoherent; /* last known */
+	bool listed;		 /* the iterator saw it this time */
+	bool has_entries;	 /* the map of vCPUs held some of it this time */
 	char *name;
 	struct wb_device *devices;
 	size_t nr_devices;
-	uint64_t devices_ns;	/* CLOCK_MONOTONIC of the last look, 0: never */
-	enum wb_tri devices_noncoherent;	/* noncoherent at that time */
+	uint64_t devices_ns;		 /* CLOCK_MONOTONIC of the last look, 0: never */
+	enum wb_tri devices_noncoherent; /* noncoherent at that time */
 	struct kept_vcpu *kept;
 	size_t nr_kept;
-	uint64_t *serials;	/* of the entries read this time, as in the snapshot's vcpus */
+	uint64_t *serials; /* of the entries read this time, as in the snapshot's vcpus */
 	size_t nr_serials;
 	size_t room;
 };
