@@ -12,7 +12,7 @@
 #include "announce.bpf.h"
 
 /* No exit has this number. */
-#define NO_SEQ	(~0ULL)
+#define NO_SEQ (~0ULL)
 
 static __noinline __u64 new_vm(__u64 kvm, struct task_struct *task)
 {
@@ -69,6 +69,12 @@ static __always_inline struct wb_vcpu_val *find_vcpu(__u64 vcpu)
 	return bpf_map_lookup_elem(&vcpus, &vcpu);
 }
 
+/* An announcement and the callback call for attention; without them, or with a threshold, always. */
+static __always_inline bool always_attend(void)
+{
+	return !have_callback || threshold_ns;
+}
+
 /* Ends an exit whose end was not seen, as far as is known. */
 static __always_inline void settle(struct wb_vcpu_val *e)
 {
@@ -82,7 +88,7 @@ static __always_inline void settle(struct wb_vcpu_val *e)
 		e->skips++;
 	}
 	e->flush_seq = NO_SEQ;
-	e->flushing = 0;
+	e->attention = always_attend();
 	e->begin_ns = 0;
 	if (count_open)
 		__sync_fetch_and_add(&nr_open, -1);
@@ -139,6 +145,7 @@ static __noinline struct wb_vcpu_val *new_vcpu(__u64 vcpu, __u64 kvm)
 	e->vcpu = vcpu;
 	e->kvm = kvm;
 	e->flush_seq = NO_SEQ;
+	e->attention = always_attend();
 	e->serial = __sync_fetch_and_add(&next_serial, 1);
 	e->serial_again = e->serial;
 	e->gen = gen;
@@ -249,12 +256,7 @@ static __always_inline bool was_flushed(__u64 vcpu, struct wb_vcpu_val *e, __u64
 
 static __always_inline void outcome(__u64 vcpu, struct wb_vcpu_val *e, __u64 seq)
 {
-	/* Neither announced nor called back, as in every exit of a coherent VM. */
-	if (have_callback && !e->flushing) {
-		e->skips++;
-		return;
-	}
-	e->flushing = 0;
+	e->attention = always_attend();
 	if (was_flushed(vcpu, e, seq)) {
 		e->flushes++;
 		e->cpus_flushed += e->pending_cpus;
@@ -292,10 +294,14 @@ static __always_inline void close_exit(__u64 vcpu, struct wb_vcpu_val *e, __u64 
 	__u64 ns = now - e->begin_ns;
 
 	e->begin_ns = 0;
-	add_time(e, ns);
-	outcome(vcpu, e, seq);
 	if (count)
 		__sync_fetch_and_add(&nr_open, -1);
+	add_time(e, ns);
+	if (!e->attention) {
+		e->skips++;
+		return;
+	}
+	outcome(vcpu, e, seq);
 	if (threshold_ns && ns > threshold_ns)
 		report_outlier(e, now, ns);
 }

@@ -16,8 +16,8 @@
 
 #include "maps.bpf.h"
 
-#define ADDR_BITS	53
-#define ADDR_MASK	((1ULL << ADDR_BITS) - 1)
+#define ADDR_BITS 53
+#define ADDR_MASK ((1ULL << ADDR_BITS) - 1)
 
 static __always_inline __u64 announcement(__u64 vcpu)
 {
@@ -29,16 +29,16 @@ static __always_inline __u64 announced_vcpu(__u64 word)
 	return (word & ADDR_MASK) << 3 | 0xffULL << 56;
 }
 
-#define WORD_BITS	64
+#define WORD_BITS 64
 
 extern const struct rq runqueues __ksym __weak;
 
 /* What is done with the CPUs of a mask. */
 struct mask_ctx {
 	struct wb_vcpu_val *e;
-	__u64 from;		/* address of the mask in the kernel */
-	__u64 bits;		/* those of the current word that are still to do */
-	__u64 add;		/* to the target of each CPU; 0: count the CPUs that are online */
+	__u64 from; /* address of the mask in the kernel */
+	__u64 bits; /* those of the current word that are still to do */
+	__u64 add;  /* to the target of each CPU; 0: count the CPUs that are online */
 	__u32 word;
 	__u32 count;
 };
@@ -104,12 +104,12 @@ static long count_word(__u32 i, struct mask_ctx *c)
 }
 
 /* One word is the common case, and a loop through a helper costs more. */
-#define for_each_mask_word(fn, ctx)				\
-	do {							\
-		if (mask_words == 1)				\
-			fn(0, ctx);				\
-		else						\
-			bpf_loop(mask_words, fn, ctx, 0);	\
+#define for_each_mask_word(fn, ctx)                       \
+	do {                                              \
+		if (mask_words == 1)                      \
+			fn(0, ctx);                       \
+		else                                      \
+			bpf_loop(mask_words, fn, ctx, 0); \
 	} while (0)
 
 static __noinline int announce(struct wb_vcpu_val *e)
@@ -124,7 +124,7 @@ static __noinline int announce(struct wb_vcpu_val *e)
 		return 0;
 	for_each_mask_word(announce_word, &c);
 	e->published = 1;
-	e->flushing = 1;
+	e->attention = 1;
 	return 0;
 }
 
@@ -154,8 +154,7 @@ static __noinline __u32 count_cpus(__u64 vcpu, bool with_self)
 		return 0;
 	for_each_mask_word(count_word, &c);
 	if (with_self) {
-		bpf_probe_read_kernel(&bits, sizeof(bits),
-				      (void *)(c.from + cpu / WORD_BITS * 8));
+		bpf_probe_read_kernel(&bits, sizeof(bits), (void *)(c.from + cpu / WORD_BITS * 8));
 		if (!(bits >> (cpu % WORD_BITS) & 1))
 			c.count++;
 	}

@@ -166,12 +166,12 @@ struct pcpu_hot {
 #pragma clang attribute pop
 
 /* Exit reasons: arch/x86/include/uapi/asm/{vmx,svm}.h, isa: arch/x86/kvm/trace.h. */
-#define KVM_ISA_VMX		1
-#define KVM_ISA_SVM		2
-#define EXIT_REASON_WBINVD	54
-#define SVM_EXIT_WBINVD		0x089
+#define KVM_ISA_VMX	   1
+#define KVM_ISA_SVM	   2
+#define EXIT_REASON_WBINVD 54
+#define SVM_EXIT_WBINVD	   0x089
 
 /* include/linux/preempt.h: bits 16-19 count hard interrupts. */
-#define HARDIRQ_MASK		0x000f0000
+#define HARDIRQ_MASK 0x000f0000
 
 #endif /* KTYPES_H */

@@ -14,13 +14,13 @@
 #include "wbinvd_abi.h"
 
 /* A machine of 8,192 CPUs, the most that Debian's kernels are built for. */
-#define MAX_MASK_WORDS	128
+#define MAX_MASK_WORDS 128
 
 /* Set by user space before loading; constants to the verifier. */
-const volatile __u32 mask_words = 1;	/* (possible CPUs + 63) / 64 */
-const volatile __u64 threshold_ns;	/* 0: no outliers wanted */
-const volatile bool count_open;		/* keep nr_open, for the exit source */
-const volatile bool have_callback;	/* the flush callback's programs are attached */
+const volatile __u32 mask_words = 1; /* (possible CPUs + 63) / 64 */
+const volatile __u64 threshold_ns;   /* 0: no outliers wanted */
+const volatile bool count_open;	     /* keep nr_open, for the exit source */
+const volatile bool have_callback;   /* the flush callback's programs are attached */
 /* wb_hist_slot() of the multiples of WB_HIST_TABLE_STEP. */
 const volatile __u8 hist_slots[WB_HIST_TABLE];
 
@@ -118,23 +118,24 @@ struct {
 	__uint(max_entries, 64 * 1024);
 } outliers SEC(".maps");
 
-#define atomic_inc(p)	__sync_fetch_and_add(p, 1)
+#define atomic_inc(p) __sync_fetch_and_add(p, 1)
 
 /*
  * A pointer that the verifier knows, moved to a field.  A load with the
  * field's offset in the instruction cannot reach beyond 32 KiB, and struct
  * kvm is longer: the compiler must not fold the two.
  */
-#define field_ptr(type, base, field)					\
-	({								\
-		__u64 off_ = bpf_core_field_offset(type, field);	\
-									\
-		asm volatile("" : "+r"(off_));				\
-		(void *)(base) + off_;					\
+#define field_ptr(type, base, field)                             \
+	({                                                       \
+		__u64 off_ = bpf_core_field_offset(type, field); \
+                                                                 \
+		asm volatile("" : "+r"(off_));                   \
+		(void *)(base) + off_;                           \
 	})
 
-#define read_field(dst, type, base, field)	\
-	bpf_probe_read_kernel(&(dst), sizeof(dst), (void *)(base) + bpf_core_field_offset(type, field))
+#define read_field(dst, type, base, field)         \
+	bpf_probe_read_kernel(&(dst), sizeof(dst), \
+			      (void *)(base) + bpf_core_field_offset(type, field))
 
 static __always_inline __u64 max_word(__u64 ns)
 {

@@ -46,7 +46,7 @@ static __always_inline bool own_callback(void)
 	if (e->flush_seq == seq)
 		return false;
 	e->flush_seq = seq;
-	e->flushing = 1;
+	e->attention = 1;
 	e->pending_cpus = count_cpus(vcpu, false);
 	return true;
 }

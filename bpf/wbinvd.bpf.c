@@ -224,8 +224,8 @@ int tp_insn(struct trace_event_raw_kvm_emulate_insn *ctx)
 
 /* VMs that exist: files that are a VM or one of its vCPUs. */
 
-#define VM_NAME		"kvm-vm"
-#define VCPU_NAME	"kvm-vcpu"
+#define VM_NAME	  "kvm-vm"
+#define VCPU_NAME "kvm-vcpu"
 
 static __always_inline bool name_is(const char *name, const char *want, int len)
 {

@@ -14,17 +14,17 @@
  * 25 % wide.  Slot 0 holds everything below 2^WB_HIST_MIN_SHIFT ns, the last
  * slot everything from 2^WB_HIST_MAX_SHIFT ns (8.6 s) on.
  */
-#define WB_HIST_MIN_SHIFT	6
-#define WB_HIST_MAX_SHIFT	33
-#define WB_HIST_SLOTS		(4 * (WB_HIST_MAX_SHIFT - WB_HIST_MIN_SHIFT) + 2)
+#define WB_HIST_MIN_SHIFT 6
+#define WB_HIST_MAX_SHIFT 33
+#define WB_HIST_SLOTS	  (4 * (WB_HIST_MAX_SHIFT - WB_HIST_MIN_SHIFT) + 2)
 
-#define WB_COMM_LEN		16
-#define WB_ID_LEN		24	/* "PID-FD" as in debugfs kvm/, NUL terminated */
+#define WB_COMM_LEN 16
+#define WB_ID_LEN   24 /* "PID-FD" as in debugfs kvm/, NUL terminated */
 
 /* Culprits of a stall that are no VM; generations of VMs start above. */
-#define WB_CULPRIT_SHARED	1ULL	/* several flushers at once */
-#define WB_CULPRIT_OTHER	2ULL	/* no flush of ours was under way */
-#define WB_GEN_FIRST		16ULL
+#define WB_CULPRIT_SHARED 1ULL /* several flushers at once */
+#define WB_CULPRIT_OTHER  2ULL /* no flush of ours was under way */
+#define WB_GEN_FIRST	  16ULL
 
 /*
  * A maximum and the epoch in which it was reached, in one word so that it can
@@ -32,8 +32,8 @@
  * one of two words keeps the maximum of the interval before.
  * Durations from 2^36 ns (68 s) on are stored as 2^36 - 1.
  */
-#define WB_MAX_NS_BITS		36
-#define WB_MAX_NS_MASK		((1ULL << WB_MAX_NS_BITS) - 1)
+#define WB_MAX_NS_BITS 36
+#define WB_MAX_NS_MASK ((1ULL << WB_MAX_NS_BITS) - 1)
 
 /*
  * One vCPU, keyed by the address of its struct kvm_vcpu.  Written by the
@@ -46,31 +46,31 @@
  * sum(ends_alone) exits were seen by neither.
  */
 struct wb_vcpu_val {
-	__u64 gen;		/* of the VM; 0: the entry is being filled */
-	__u64 serial;		/* of this entry, never reused */
-	__u64 vcpu;		/* struct kvm_vcpu, the key */
-	__u64 kvm;		/* struct kvm, to notice a reused address */
-	__u64 begin_ns;		/* start of the open exit, CLOCK_MONOTONIC; 0: none is open */
-	__u64 begin_seq;	/* vcpu->stat.exits of the open exit, or of the last one */
-	__u64 flush_seq;	/* vcpu->stat.exits when the callback last ran here */
-	__u64 ends_alone;	/* exits that only the end program saw */
+	__u64 gen;	  /* of the VM; 0: the entry is being filled */
+	__u64 serial;	  /* of this entry, never reused */
+	__u64 vcpu;	  /* struct kvm_vcpu, the key */
+	__u64 kvm;	  /* struct kvm, to notice a reused address */
+	__u64 begin_ns;	  /* start of the open exit, CLOCK_MONOTONIC; 0: none is open */
+	__u64 begin_seq;  /* vcpu->stat.exits of the open exit, or of the last one */
+	__u64 flush_seq;  /* vcpu->stat.exits when the callback last ran here */
+	__u64 ends_alone; /* exits that only the end program saw */
 	__u64 flushes;
-	__u64 skips;		/* and with a source that cannot tell, all exits */
-	__u64 untimed;		/* exits of which one end was not seen */
+	__u64 skips;   /* and with a source that cannot tell, all exits */
+	__u64 untimed; /* exits of which one end was not seen */
 	__u64 emulation_ns;
-	__u64 cpus_flushed;	/* the flushing CPU included */
-	__u64 stall_ns;		/* callbacks on other, busy CPUs */
-	__u64 stall_idle_ns;	/* callbacks on other, idle CPUs */
-	__u64 max_ns;		/* longest exit so far */
-	__u64 max[2];		/* longest exit of an interval, see WB_MAX_NS_BITS */
+	__u64 cpus_flushed;  /* the flushing CPU included */
+	__u64 stall_ns;	     /* callbacks on other, busy CPUs */
+	__u64 stall_idle_ns; /* callbacks on other, idle CPUs */
+	__u64 max_ns;	     /* longest exit so far */
+	__u64 max[2];	     /* longest exit of an interval, see WB_MAX_NS_BITS */
 	__u32 vcpu_id;
-	__u32 pending_cpus;	/* CPUs of the open exit's flush */
-	__u32 noncoherent;	/* KVM's count of reasons, as read at the last exit */
-	__u8 published;		/* mask[] stands in the targets array */
-	__u8 flushing;		/* the open exit is no plain skip: see outcome() */
+	__u32 pending_cpus; /* CPUs of the open exit's flush */
+	__u32 noncoherent;  /* KVM's count of reasons, as read at the last exit */
+	__u8 published;	    /* mask[] stands in the targets array */
+	__u8 attention;	    /* the open exit may be more than a plain skip */
 	__u8 pad[2];
-	__u32 hist[WB_HIST_SLOTS];	/* wraps; differences are modulo 2^32 */
-	__u64 serial_again;	/* differs from serial in a copy made while the entry was cleared */
+	__u32 hist[WB_HIST_SLOTS]; /* wraps; differences are modulo 2^32 */
+	__u64 serial_again; /* differs from serial in a copy made while the entry was cleared */
 	/*
 	 * The CPUs that the open flush was announced to, one bit each; the map's
 	 * value is as much longer as this machine has CPUs.
@@ -79,27 +79,27 @@ struct wb_vcpu_val {
 };
 
 /* vCPUs that are found without hashing; a power of 2. */
-#define WB_PLACES_BITS	10
-#define WB_PLACES	(1U << WB_PLACES_BITS)
+#define WB_PLACES_BITS 10
+#define WB_PLACES      (1U << WB_PLACES_BITS)
 
 /* One VM, keyed by its generation: addresses are reused, generations are not. */
 struct wb_vm_val {
 	__u64 kvm;
-	__u64 start_ns;		/* start of the process, CLOCK_BOOTTIME of the initial namespace */
-	__u32 tgid;		/* in the initial pid namespace */
-	__u32 noncoherent;	/* as last read */
-	__u32 dead;		/* KVM has destroyed it */
+	__u64 start_ns;	   /* start of the process, CLOCK_BOOTTIME of the initial namespace */
+	__u32 tgid;	   /* in the initial pid namespace */
+	__u32 noncoherent; /* as last read */
+	__u32 dead;	   /* KVM has destroyed it */
 	__u32 pad;
-	char comm[WB_COMM_LEN];	/* of the thread group leader */
+	char comm[WB_COMM_LEN]; /* of the thread group leader */
 	char id[WB_ID_LEN];	/* "" where debugfs does not name the VM */
 };
 
 /* Who was stalled by whom.  A task is its thread group, 0 is idle. */
 struct wb_victim_key {
-	__u64 culprit;		/* generation, or WB_CULPRIT_* */
-	__u64 vm;		/* generation of the stalled vCPU's VM, 0: not a vCPU */
+	__u64 culprit; /* generation, or WB_CULPRIT_* */
+	__u64 vm;      /* generation of the stalled vCPU's VM, 0: not a vCPU */
 	__u32 tgid;
-	__u32 start;		/* low 32 bits of the process's start_ns, against reused pids */
+	__u32 start; /* low 32 bits of the process's start_ns, against reused pids */
 };
 
 struct wb_victim_val {
@@ -113,15 +113,15 @@ struct wb_victim_val {
 
 /* Global counters of what could not be accounted. */
 struct wb_losses {
-	__u64 full_begins;	/* begin program found no room for its vCPU */
-	__u64 full_victims;	/* callbacks that found no room */
-	__u64 full_retired;	/* exits of destroyed vCPUs that found no room */
-	__u64 outliers;		/* found no room in the ring */
+	__u64 full_begins;  /* begin program found no room for its vCPU */
+	__u64 full_victims; /* callbacks that found no room */
+	__u64 full_retired; /* exits of destroyed vCPUs that found no room */
+	__u64 outliers;	    /* found no room in the ring */
 };
 
 /* One flush longer than the threshold. */
 struct wb_outlier {
-	__u64 time_ns;		/* CLOCK_MONOTONIC, end of the exit */
+	__u64 time_ns; /* CLOCK_MONOTONIC, end of the exit */
 	__u64 gen;
 	__u64 ns;
 	__u32 vcpu_id;
@@ -133,7 +133,7 @@ struct wb_vm_rec {
 	__u64 gen;
 	__u32 tgid;
 	__u32 fd;
-	__u32 noncoherent;	/* count of reasons, as KVM has it */
+	__u32 noncoherent; /* count of reasons, as KVM has it */
 	__u32 pad;
 };
 
@@ -148,11 +148,21 @@ wb_inline __u32 wb_log2(__u64 v)
 {
 	__u32 r = 0, shift;
 
-	shift = (v > 0xffffffffULL) << 5; v >>= shift; r |= shift;
-	shift = (v > 0xffff) << 4; v >>= shift; r |= shift;
-	shift = (v > 0xff) << 3; v >>= shift; r |= shift;
-	shift = (v > 0xf) << 2; v >>= shift; r |= shift;
-	shift = (v > 0x3) << 1; v >>= shift; r |= shift;
+	shift = (v > 0xffffffffULL) << 5;
+	v >>= shift;
+	r |= shift;
+	shift = (v > 0xffff) << 4;
+	v >>= shift;
+	r |= shift;
+	shift = (v > 0xff) << 3;
+	v >>= shift;
+	r |= shift;
+	shift = (v > 0xf) << 2;
+	v >>= shift;
+	r |= shift;
+	shift = (v > 0x3) << 1;
+	v >>= shift;
+	r |= shift;
 	return r | (__u32)(v >> 1);
 }
 
@@ -160,9 +170,9 @@ wb_inline __u32 wb_log2(__u64 v)
  * Durations below this are looked up: every bucket's bounds are multiples of
  * its 256th part, and shorter ones than a bucket's by 6 octaves look the same.
  */
-#define WB_HIST_TABLE		256
-#define WB_HIST_TABLE_STEP	16
-#define WB_HIST_TABLE_NS	(WB_HIST_TABLE * WB_HIST_TABLE_STEP)
+#define WB_HIST_TABLE	   256
+#define WB_HIST_TABLE_STEP 16
+#define WB_HIST_TABLE_NS   (WB_HIST_TABLE * WB_HIST_TABLE_STEP)
 
 /* The slot of a duration; always below WB_HIST_SLOTS. */
 wb_inline __u32 wb_hist_slot(__u64 ns)
