@@ -13,17 +13,17 @@
 
 struct bpf_obj {
 	const char *rung;	/* "fentry", "kprobe", "exit", "insn" */
-	const char *time_scope;	/* as in struct source */
+	const char *time_scope; /* as in struct source */
 	unsigned int known;	/* enum wb_known */
 	bool destroy_probed;	/* the kernel side tells when a VM is gone */
 	bool needs_ftrace;	/* some program is attached to a function */
 	char *notice;		/* why a better rung is not used; NULL */
 
-	int places, vcpus, retired, vms, live, victims;	/* maps */
-	int iter;		/* link of the task_file iterator */
-	int outliers;		/* ring buffer map */
+	int places, vcpus, retired, vms, live, victims; /* maps */
+	int iter;					/* link of the task_file iterator */
+	int outliers;					/* ring buffer map */
 	unsigned int mask_words;
-	size_t vcpu_size;	/* bytes of one value of places, vcpus and retired */
+	size_t vcpu_size; /* bytes of one value of places, vcpus and retired */
 
 	struct wbinvd_bpf *skel;
 	struct kprobe_set *kprobes;

@@ -18,8 +18,8 @@
 #include "src_bpf_int.h"
 
 /* Listing all files of the host may take this share of the time: 1 in ... */
-#define LIST_SHARE	100
-#define LIST_AT_LEAST_NS	(10 * 1000000000ULL)
+#define LIST_SHARE	 100
+#define LIST_AT_LEAST_NS (10 * 1000000000ULL)
 
 static uint64_t clock_ns(clockid_t id)
 {
@@ -65,7 +65,8 @@ static int for_each_vcpu(struct bpf_source *b, entry_fn fn, void *ctx, bool *in_
 	err = for_each_entry(b, b->obj->places, sizeof(uint32_t), b->obj->vcpu_size, fn, ctx);
 	*where = false;
 	if (!err)
-		err = for_each_entry(b, b->obj->vcpus, sizeof(uint64_t), b->obj->vcpu_size, fn, ctx);
+		err = for_each_entry(b, b->obj->vcpus, sizeof(uint64_t), b->obj->vcpu_size, fn,
+				     ctx);
 	return err;
 }
 
@@ -156,7 +157,7 @@ static int on_vcpu(struct bpf_source *b, const void *key, const void *value, voi
 
 	(void)key;
 	if (e->serial != e->serial_again)
-		return 0;	/* it moves while we read, and is among the retired ones */
+		return 0; /* it moves while we read, and is among the retired ones */
 	b->ends_alone_now += e->ends_alone;
 	state = e->gen ? vm_table_find(b->vms, e->gen) : NULL;
 	/* No VM: it has been reported as ended, or it is younger than our list. */
@@ -399,7 +400,7 @@ static int add_vms(struct bpf_source *b, struct wb_snapshot *s)
 
 struct orphans {
 	uint64_t gen;
-	struct keys keys;	/* of vcpus */
+	struct keys keys; /* of vcpus */
 	struct keys places;
 	bool in_places;
 };
