@@ -16,9 +16,9 @@
 
 #include "../../bpf/wbinvd_abi.h"
 
-#define FIRST_GEN	(1ULL << 32)
-#define FIRST_SERIAL	(1ULL << 40)
-#define FIRST_ADDRESS	0xffff900000000000ULL
+#define FIRST_GEN     (1ULL << 32)
+#define FIRST_SERIAL  (1ULL << 40)
+#define FIRST_ADDRESS 0xffff900000000000ULL
 
 static int find_map(const char *name, struct bpf_map_info *info)
 {
@@ -50,7 +50,8 @@ static unsigned long long start_of(const char *pid)
 	if (f && fgets(line, sizeof(line), f)) {
 		p = strrchr(line, ')');
 		if (p)
-			sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+			sscanf(p + 1,
+			       " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
 			       &ticks);
 	}
 	if (f)
