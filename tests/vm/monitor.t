@@ -146,7 +146,9 @@ inside() {
 	case $1 in
 	*screen*) first_screen ;;
 	esac
-	verifier
+	case $1 in
+	*verifier*) verifier ;;
+	esac
 	case $1 in
 	*entries*)
 		json_frames
@@ -182,8 +184,8 @@ mkdir -p "$BUILD/bench"
 for c in fillmap proginfo; do
 	ok "$c is built" gcc -O2 -Wall -Wextra -Werror "$TOP/tests/vm/$c.c" -o "$BUILD/bench/$c" -lbpf
 done
-all_of "6.12" screen,entries -k stock-6.12 -c 1 --icount
-all_of "6.1" screen -k stock-6.1 -c 1 --icount
-all_of "7.2" screen -k stock-7.2 -c 1 --icount
+all_of "6.12" screen,verifier,entries -k stock-6.12 -c 1 --icount
+all_of "6.1" screen,verifier -k stock-6.1 -c 1 --icount
+all_of "7.2" screen,verifier -k stock-7.2 -c 1 --icount
 all_of "base 7.2" verifier -k base-7.2 -c 1 --icount
 done_testing
