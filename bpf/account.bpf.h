@@ -98,7 +98,7 @@ static __always_inline void settle(struct wb_vcpu_val *e)
 static __noinline int retire(__u64 vcpu)
 {
 	struct wb_vcpu_val *e = find_vcpu(vcpu), *empty;
-	__u32 zero = 0, place = place_of(vcpu);
+	__u32 taken = 1, place = place_of(vcpu);
 	__u64 serial;
 
 	if (!e)
@@ -107,12 +107,16 @@ static __noinline int retire(__u64 vcpu)
 		settle(e);
 	serial = e->serial;
 	if (bpf_map_update_elem(&retired, &serial, e, BPF_ANY))
-		__sync_fetch_and_add(&losses.full_retired, e->flushes + e->skips);
+		__sync_fetch_and_add(&losses.full_retired, e->flushes + e->skips - e->ends_alone);
 	if (!bpf_map_delete_elem(&vcpus, &vcpu))
 		return 0;
-	empty = bpf_map_lookup_elem(&blank, &zero);
-	if (empty)
-		bpf_map_update_elem(&places, &place, empty, BPF_EXIST);
+	/* Nobody may take the place before all of it is empty. */
+	empty = bpf_map_lookup_elem(&blank, &taken);
+	if (!empty || bpf_map_update_elem(&places, &place, empty, BPF_EXIST))
+		return 0;
+	e = bpf_map_lookup_elem(&places, &place);
+	if (e)
+		__sync_val_compare_and_swap(&e->vcpu, WB_PLACE_CLEARED, 0);
 	return 0;
 }
 
@@ -254,10 +258,13 @@ static __always_inline bool was_flushed(__u64 vcpu, struct wb_vcpu_val *e, __u64
 	return !count_cpus(vcpu, false);
 }
 
-static __always_inline void outcome(__u64 vcpu, struct wb_vcpu_val *e, __u64 seq)
+/* Was it a flush? */
+static __always_inline bool outcome(__u64 vcpu, struct wb_vcpu_val *e, __u64 seq)
 {
+	bool flushed = was_flushed(vcpu, e, seq);
+
 	e->attention = always_attend();
-	if (was_flushed(vcpu, e, seq)) {
+	if (flushed) {
 		e->flushes++;
 		e->cpus_flushed += e->pending_cpus;
 	} else {
@@ -266,6 +273,7 @@ static __always_inline void outcome(__u64 vcpu, struct wb_vcpu_val *e, __u64 seq
 	e->flush_seq = NO_SEQ;
 	if (e->published)
 		withdraw(e);
+	return flushed;
 }
 
 /* The end of an exit whose begin was not seen. */
@@ -301,8 +309,7 @@ static __always_inline void close_exit(__u64 vcpu, struct wb_vcpu_val *e, __u64 
 		e->skips++;
 		return;
 	}
-	outcome(vcpu, e, seq);
-	if (threshold_ns && ns > threshold_ns)
+	if (outcome(vcpu, e, seq) && threshold_ns && ns > threshold_ns)
 		report_outlier(e, now, ns);
 }
 

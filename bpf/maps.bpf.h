@@ -63,10 +63,13 @@ struct {
 	__uint(value_size, sizeof(struct wb_vcpu_val));
 } retired SEC(".maps");
 
-/* All zeroes, never written: what a new entry of vcpus is made from. */
+/*
+ * What new and cleared entries are made from: 0 is all zeroes, 1 is that but
+ * for vcpu, which is WB_PLACE_CLEARED.  Never written here.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(struct wb_vcpu_val));
 } blank SEC(".maps");

@@ -144,8 +144,8 @@ int BPF_KPROBE(kp_vcpu_destroy, void *vcpu)
 
 /*
  * exit: from the hardware's exit to the next entry.  vcpu->stat.exits advances
- * between the two, and before or after kvm_exit depending on the kernel; but
- * tracepoints miss nothing, so what is open is what ends.
+ * between the two, and before or after kvm_exit depending on the kernel: what is
+ * open ends at most one further on.
  */
 
 SEC("tp/kvm/kvm_exit")
@@ -170,7 +170,12 @@ int tp_entry(void *ctx)
 	now = bpf_ktime_get_ns();
 	vcpu = current_vcpu();
 	e = vcpu ? find_vcpu(vcpu) : NULL;
-	if (e && e->begin_ns)
+	if (!e || !e->begin_ns)
+		return 0;
+	/* Further on than one exit: this entry is not the one that ended it. */
+	if (vcpu_seq(vcpu) - e->begin_seq > 1)
+		settle(e);
+	else
 		close_exit(vcpu, e, e->begin_seq, now, true);
 	return 0;
 }

@@ -26,6 +26,9 @@
 #define WB_CULPRIT_OTHER  2ULL /* no flush of ours was under way */
 #define WB_GEN_FIRST	  16ULL
 
+/* In place of a vCPU's address: the entry is being emptied. */
+#define WB_PLACE_CLEARED 1ULL
+
 /*
  * A maximum and the epoch in which it was reached, in one word so that it can
  * be compared and swapped: user space starts an epoch with each reading, and

@@ -1,4 +1,4 @@
-/* SPD-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0 */
 /* What the parts of wbinvdbench share: its options, its VM, its vCPUs. */
 #ifndef WBINVDBENCH_BENCH_H
 #define WBINVDBENCH_BENCH_H

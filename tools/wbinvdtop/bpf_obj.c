@@ -184,18 +184,27 @@ static bool use_places(const struct source_config *cfg)
 	return cfg->map_entries >= 2 * WB_PLACES;
 }
 
-/* No vCPU has this address, so that none has this place. */
-static int block_places(struct bpf_obj *o)
+/* Puts an otherwise empty entry with that address into an array of entries. */
+static int put_address(struct bpf_obj *o, struct bpf_map *map, __u32 index, __u64 address)
 {
-	struct wb_vcpu_val *taken = calloc(1, o->vcpu_size);
-	__u32 zero = 0;
+	struct wb_vcpu_val *e = calloc(1, o->vcpu_size);
 	int err;
 
-	if (!taken)
+	if (!e)
 		return -ENOMEM;
-	taken->vcpu = ~0ULL;
-	err = bpf_map_update_elem(bpf_map__fd(o->skel->maps.places), &zero, taken, BPF_ANY);
-	free(taken);
+	e->vcpu = address;
+	err = bpf_map_update_elem(bpf_map__fd(map), &index, e, BPF_ANY);
+	free(e);
+	return err;
+}
+
+static int prepare_places(struct bpf_obj *o, const struct source_config *cfg)
+{
+	int err = put_address(o, o->skel->maps.blank, 1, WB_PLACE_CLEARED);
+
+	/* No vCPU has this address, so that none has this place. */
+	if (!err && !use_places(cfg))
+		err = put_address(o, o->skel->maps.places, 0, ~0ULL);
 	return err;
 }
 
@@ -339,8 +348,8 @@ static int try_rung(struct bpf_obj **out, const struct source_config *cfg, const
 	err = configure(o, cfg, r, r->main | beside);
 	if (!err)
 		err = wbinvd_bpf__load(o->skel);
-	if (!err && !use_places(cfg))
-		err = block_places(o);
+	if (!err)
+		err = prepare_places(o, cfg);
 	if (!err)
 		err = attach(o, r->main | beside);
 	if (err)
@@ -544,6 +553,11 @@ uint64_t bpf_obj_skipped_begins(struct bpf_obj *o)
 		}
 	}
 	return sum;
+}
+
+uint64_t bpf_obj_unseen(struct bpf_obj *o)
+{
+	return recursion_misses(o, "tp_exit") + recursion_misses(o, "tp_insn");
 }
 
 struct wb_losses bpf_obj_losses(const struct bpf_obj *o)

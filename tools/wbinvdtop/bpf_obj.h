@@ -58,6 +58,13 @@ uint32_t bpf_obj_next_epoch(struct bpf_obj *o);
 /* Runs of begin programs that the kernel skipped, since they were attached. */
 uint64_t bpf_obj_skipped_begins(struct bpf_obj *o);
 
+/*
+ * Runs of tracepoint programs that the kernel skipped: events of any kind, so
+ * no more than a bound of the WBINVDs among them; 0 also before Linux 6.7,
+ * which does not tell.
+ */
+uint64_t bpf_obj_unseen(struct bpf_obj *o);
+
 struct wb_losses;
 struct wb_losses bpf_obj_losses(const struct bpf_obj *o);
 

@@ -19,6 +19,8 @@
 
 /* Listing all files of the host may take this share of the time: 1 in ... */
 #define LIST_SHARE	 100
+/* A VM that nobody has open for so many lists is gone. */
+#define UNLISTED_MAX	 5
 #define LIST_AT_LEAST_NS (10 * 1000000000ULL)
 
 static uint64_t clock_ns(clockid_t id)
@@ -253,6 +255,16 @@ static int read_retired(struct bpf_source *b, struct reading *r)
 	return err;
 }
 
+static void count_unlisted(struct bpf_source *b)
+{
+	struct vm_state *states;
+	size_t i, n;
+
+	states = vm_table_all(b->vms, &n);
+	for (i = 0; i < n; i++)
+		states[i].unlisted = states[i].listed ? 0 : states[i].unlisted + 1;
+}
+
 /* Runs the iterator over all open files, when it is due. */
 static int list_vms(struct bpf_source *b, uint64_t now)
 {
@@ -289,6 +301,8 @@ static int list_vms(struct bpf_source *b, uint64_t now)
 		err = -errno;
 	close(fd);
 	b->listed = !err;
+	if (b->listed)
+		count_unlisted(b);
 	cost = clock_ns(CLOCK_MONOTONIC) - now;
 	cost = cost * LIST_SHARE < LIST_AT_LEAST_NS ? cost * LIST_SHARE : LIST_AT_LEAST_NS;
 	/* Cheap enough for every interval, however short. */
@@ -299,9 +313,10 @@ static int list_vms(struct bpf_source *b, uint64_t now)
 /* Is there nothing left of the VM that could still count? */
 static bool has_ended(const struct bpf_source *b, const struct vm_state *s)
 {
-	if (b->obj->destroy_probed)
-		return s->val.dead && !s->has_entries;
-	return b->listed && !s->listed;
+	if (!b->obj->destroy_probed)
+		return b->listed && !s->listed;
+	/* Its destruction may have gone unseen, where the kernel skipped the program. */
+	return (s->val.dead && !s->has_entries) || s->unlisted >= UNLISTED_MAX;
 }
 
 /* vCPUs that are gone, and one vCPU number that stands for several lives. */
@@ -448,6 +463,7 @@ static int delete_entries(struct bpf_source *b, const struct vm_state *s)
 /* After this reading an ended VM lives on in the sum alone. */
 static int forget_ended(struct bpf_source *b, const struct wb_snapshot *s)
 {
+	struct vm_state *state;
 	struct wb_counters c;
 	size_t i;
 	int err;
@@ -459,8 +475,10 @@ static int forget_ended(struct bpf_source *b, const struct wb_snapshot *s)
 			continue;
 		c = vm_total(&s->vms[i]);
 		counters_add(&b->ended, &c);
-		if (!b->obj->destroy_probed) {
-			err = delete_entries(b, vm_table_find(b->vms, gen));
+		state = vm_table_find(b->vms, gen);
+		/* Nobody else does where its destruction went unseen. */
+		if (!b->obj->destroy_probed || !state->val.dead) {
+			err = delete_entries(b, state);
 			if (err)
 				return err;
 		}

@@ -99,7 +99,7 @@ static int name_victim(struct bpf_source *b, struct wb_snapshot *s, struct wb_vi
 
 struct victim_reading {
 	struct reading *r;
-	struct wb_victim_key *gone;	/* rows that may be dropped when room gets scarce */
+	struct wb_victim_key *gone; /* rows that may be dropped when room gets scarce */
 	struct wb_counters gone_shared;
 	size_t nr_gone;
 };
@@ -136,7 +136,8 @@ static int on_victim(struct bpf_source *b, const void *key, const void *value, v
 	v->max_ns = val->max_ns;
 	v->interval_max_ns = epoch_max(val->max, vr->r->epoch);
 	v->culprit_kind = k.culprit == WB_CULPRIT_SHARED ? WB_CULPRIT_IS_SHARED :
-			  k.culprit == WB_CULPRIT_OTHER ? WB_CULPRIT_IS_OTHER : WB_CULPRIT_IS_VM;
+			  k.culprit == WB_CULPRIT_OTHER	 ? WB_CULPRIT_IS_OTHER :
+							   WB_CULPRIT_IS_VM;
 	if (v->culprit_kind == WB_CULPRIT_IS_VM)
 		v->culprit_key = k.culprit;
 	if (vr->gone && vr->nr_gone < b->cfg.map_entries && row_is_past(b, v, &k)) {

@@ -128,6 +128,22 @@ static void watch_ftrace(struct bpf_source *b)
 	}
 }
 
+/* What is missing from the counts and not in lost, said once for each kind. */
+static void watch_losses(struct bpf_source *b)
+{
+	if (!b->said_victims && bpf_obj_losses(b->obj).full_victims) {
+		b->said_victims = true;
+		log_warn("some stalls found no room among the victims: use a larger --map-entries");
+		set_notice(b, "Some stalls found no room: use a larger --map-entries");
+	}
+	if (!b->said_unseen && bpf_obj_unseen(b->obj)) {
+		b->said_unseen = true;
+		log_warn(
+			"the kernel skipped this source's programs for some exits, which may be missing: --source fentry misses none unnoticed");
+		set_notice(b, "The kernel skipped some exits: they may be missing");
+	}
+}
+
 static int bpf_source_read(struct source *src, struct wb_snapshot *s)
 {
 	struct bpf_source *b = (struct bpf_source *)src;
@@ -141,6 +157,7 @@ static int bpf_source_read(struct source *src, struct wb_snapshot *s)
 		return err;
 	watch_module(b);
 	watch_ftrace(b);
+	watch_losses(b);
 	err = bpf_read_maps(b, s);
 	if (err)
 		log_err("cannot read the BPF maps: %s", strerror(-err));

@@ -43,6 +43,7 @@ struct bpf_source {
 	bool listed;	       /* they were, this time */
 	ino_t module;	       /* identity of the loaded kvm.ko, 0: none */
 	bool ftrace_off;       /* and so what was attached does not run */
+	bool said_victims, said_unseen;
 };
 
 struct reading {

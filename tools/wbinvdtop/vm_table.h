@@ -21,6 +21,7 @@ struct vm_state {
 	uint64_t start;		 /* of the process, in clock ticks; 0: unknown */
 	enum wb_tri noncoherent; /* last known */
 	bool listed;		 /* the iterator saw it this time */
+	unsigned int unlisted;	 /* lists in a row that it was missing from */
 	bool has_entries;	 /* the map of vCPUs held some of it this time */
 	char *name;
 	struct wb_device *devices;
