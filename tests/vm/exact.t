@@ -29,9 +29,28 @@ counted() {
 		(.source as \$source | .sum.total | .source = \$source | $outcome) ${4:+and $4}"
 }
 
-# whole NAME MONITOR N [AND]: and none is lost
+# A kernel that preempts tasks inside system calls. There a vCPU can preempt one that uses BPF maps,
+# and for that time the kernel skips the programs of kprobes and tracepoints on that CPU: kprobe
+# counts these exits as lost, exit and insn cannot know them.
+preemptible() {
+	[[ $(uname -r) == 7.* ]] || grep -q '(full)\|(lazy)' /sys/kernel/debug/sched/preempt 2>/dev/null
+}
+
+# whole NAME MONITOR N [AND]: and none is lost, in a source that preemption takes nothing from
 whole() {
-	counted "$1: none lost" "$2" "$3" ".lost.total == 0 ${4:+and $4}"
+	local source
+
+	source=$(last "$2" .source)
+	if [[ $source == fentry ]] || ! preemptible; then
+		counted "$1: none lost" "$2" "$3" ".lost.total == 0 ${4:+and $4}"
+		return
+	fi
+	note "$2: $(last "$2" .sum.total.exits) of $3 counted, $(last "$2" .lost.total) lost"
+	if [[ $source == kprobe ]]; then
+		counted "$1" "$2" "$3"
+	else
+		last_ok "$1: no more than there were" "$2" ".sum.total.exits + .lost.total <= $3"
+	fi
 }
 
 # together VCPUS N [BDF]: the sources that work here watch one guest
