@@ -52,8 +52,18 @@ static void test_bounds(void **state)
 	assert_int_equal(wb_hist_slot(UINT64_MAX), WB_HIST_SLOTS - 1);
 }
 
+static uint64_t hist_quantile(const uint64_t *hist, unsigned int percent, uint64_t max)
+{
+	uint64_t quantile;
+
+	hist_quantiles(hist, &percent, &quantile, 1, max);
+	return quantile;
+}
+
 static void test_quantiles(void **state)
 {
+	static const unsigned int percents[] = { 1, 50, 51, 99, 100 };
+	uint64_t several[5];
 	uint64_t hist[WB_HIST_SLOTS] = { 0 };
 
 	(void)state;
@@ -65,6 +75,10 @@ static void test_quantiles(void **state)
 	assert_int_equal(hist_quantile(hist, 99, 0), 79);
 	assert_int_equal(hist_quantile(hist, 100, 0), 319);
 	assert_int_equal(hist_quantile(hist, 100, 300), 300);
+	/* several at once, of which some are in the same slot */
+	hist_quantiles(hist, percents, several, 5, 0);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(several[i], percents[i] == 100 ? 319 : 79);
 	/* 98 + 2: rank 99 is the first of the two */
 	hist[1] = 98;
 	hist[9] = 2;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <inttypes.h>
 #include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -230,6 +231,62 @@ static void assert_json(const json_t *obj, const char *text)
 	free(got);
 }
 
+/* All but the braces. */
+static void assert_members(struct out_json *j, const struct row *row, const char *text)
+{
+	size_t len;
+	const char *got = out_json_members(j, row, &len);
+
+	assert_non_null(got);
+	assert_int_equal(len, strlen(text) - 2);
+	assert_memory_equal(got, text + 1, len);
+}
+
+/* A string may be longer than all numbers of a row, a path asked for twice, nothing asked for. */
+static void test_json_members(void **state)
+{
+	static char name[100001], text[100100];
+	const struct out_field **sel;
+	struct row row = full;
+	struct out_json *j;
+	size_t n;
+
+	(void)state;
+	memset(name, 'x', sizeof(name) - 1);
+	row.name.s = name;
+	assert_int_equal(out_select(fields, "pid,name,rate,a.n,pid", &sel, &n), 0);
+	j = out_json_new(sel, n);
+	assert_non_null(j);
+	snprintf(text, sizeof(text),
+		 "{\"pid\":1234567,\"name\":\"%s\",\"rate\":12.3456,"
+		 "\"a\":{\"n\":1234567}}",
+		 name);
+	assert_members(j, &full,
+		       "{\"pid\":1234567,\"name\":\"web\",\"rate\":12.3456,"
+		       "\"a\":{\"n\":1234567}}");
+	assert_members(j, &row, text);
+	assert_members(j, &row, text);
+	out_json_free(j);
+	j = out_json_new(sel, 0);
+	assert_non_null(j);
+	assert_members(j, &row, "{}");
+	out_json_free(j);
+	free(sel);
+}
+
+static void test_digits(void **state)
+{
+	static const uint64_t numbers[] = { 0, 9, 10, 99, 100, 1234567890, INT64_MAX, UINT64_MAX };
+	char got[21], want[24];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		*out_digits(numbers[i], got) = '\0';
+		snprintf(want, sizeof(want), "%" PRIu64, numbers[i]);
+		assert_string_equal(got, want);
+	}
+}
+
 static void test_json(void **state)
 {
 	static const char all[] = "{\"name\":\"web\",\"pid\":1234567,\"a\":{\"ns\":12345,"
@@ -248,19 +305,21 @@ static void test_json(void **state)
 	assert_json(obj, all);
 	json_decref(obj);
 
-	/* One object for many rows: values come and go, places stay. */
+	/* Text for many rows: values come and go, places stay. */
 	j = out_json_new(sel, n);
 	assert_non_null(j);
-	assert_json(out_json_fill(j, &nothing), none);
-	assert_json(out_json_fill(j, &full), all);
-	assert_json(out_json_fill(j, &nothing), none);
+	assert_members(j, &nothing, none);
+	assert_members(j, &full, all);
+	assert_members(j, &nothing, none);
 	row.pid.u = UINT64_MAX;
 	row.name.s = "\xe4\xbb\xae \"x\"\\";
-	obj = out_json_fill(j, &row);
-	assert_int_equal(json_integer_value(json_object_get(obj, "pid")), INT64_MAX);
-	assert_string_equal(json_string_value(json_object_get(obj, "name")), row.name.s);
+	assert_members(j, &row,
+		       "{\"name\":\"\xe4\xbb\xae \\\"x\\\"\\\\\",\"pid\":9223372036854775807,"
+		       "\"a\":{\"ns\":12345,\"n\":1234567},\"b\":{\"c\":{\"flag\":true},"
+		       "\"set\":[3,4]}}");
 	row.name.s = "\xff";
-	assert_null(out_json_fill(j, &row));
+	assert_null(out_json_members(j, &row, &n));
+	assert_members(j, &full, all);
 	out_json_free(j);
 	free(sel);
 
@@ -334,10 +393,11 @@ static void test_list_fields(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ns),	    cmocka_unit_test(test_count),
-		cmocka_unit_test(test_cells),	    cmocka_unit_test(test_table),
-		cmocka_unit_test(test_csv),	    cmocka_unit_test(test_json),
-		cmocka_unit_test(test_select),	    cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_ns),	     cmocka_unit_test(test_count),
+		cmocka_unit_test(test_cells),	     cmocka_unit_test(test_table),
+		cmocka_unit_test(test_csv),	     cmocka_unit_test(test_json),
+		cmocka_unit_test(test_json_members), cmocka_unit_test(test_digits),
+		cmocka_unit_test(test_select),	     cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_list_fields),
 	};
 

@@ -437,14 +437,23 @@ static json_t *json_parent(json_t *obj, const char *path, const char **last)
 	return obj;
 }
 
+/* Stands for value number i until rows are written; no path has a control character. */
+#define MARK	  "\x01"
+#define MARK_JSON "\"\\u0001"
+
+/* Characters of the longest number, truth or null. */
+#define SCALAR_MAX 24
+
 struct out_json {
-	json_t *obj;
+	char *text; /* what stands around the values, as jansson wrote it */
+	char *row;
+	size_t size;  /* of row */
+	size_t fixed; /* bytes of a row without its strings, reals and sets, at most */
 	size_t n;
 	struct {
-		const struct out_field *field;
-		json_t *parent; /* borrowed, as is value */
-		json_t *value;
-		const char *key;
+		const struct out_field *field; /* NULL behind the last value */
+		const char *before;
+		size_t len;
 	} m[];
 };
 
@@ -452,57 +461,144 @@ void out_json_free(struct out_json *j)
 {
 	if (!j)
 		return;
-	json_decref(j->obj);
+	free(j->text);
+	free(j->row);
 	free(j);
+}
+
+/* One row's members with a mark for each value; NULL: no memory. */
+static char *marked_text(const struct out_field *const *sel, size_t n)
+{
+	json_t *obj = json_object();
+	char *text = NULL;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		const char *key = NULL;
+		json_t *parent = json_parent(obj, sel[i]->path, &key);
+
+		if (json_object_set_new(parent, key, json_sprintf(MARK "%zu", i)))
+			break;
+	}
+	if (i == n)
+		text = json_dumps(obj, JSON_COMPACT | JSON_EMBED);
+	json_decref(obj);
+	return text;
 }
 
 struct out_json *out_json_new(const struct out_field *const *sel, size_t n)
 {
-	struct out_json *j = calloc(1, sizeof(*j) + n * sizeof(j->m[0]));
+	struct out_json *j = calloc(1, sizeof(*j) + (n + 1) * sizeof(j->m[0]));
+	char *at, *mark;
 
 	if (!j)
 		return NULL;
-	j->obj = json_object();
-	j->n = n;
-	for (size_t i = 0; i < n; i++) {
-		j->m[i].field = sel[i];
-		j->m[i].parent = json_parent(j->obj, sel[i]->path, &j->m[i].key);
-		j->m[i].value = json_null();
-		/* Members have their place from now on. */
-		if (json_object_set_new(j->m[i].parent, j->m[i].key, json_null())) {
-			out_json_free(j);
-			return NULL;
-		}
+	j->text = at = marked_text(sel, n);
+	if (!at)
+		goto no_memory;
+	/* A path that was asked for twice is there once. */
+	while ((mark = strstr(at, MARK_JSON))) {
+		j->m[j->n].before = at;
+		j->m[j->n].len = mark - at;
+		j->m[j->n].field = sel[strtoul(mark + strlen(MARK_JSON), &at, 10)];
+		j->n++;
+		at++; /* the quote */
 	}
-	return j;
+	j->m[j->n].before = at;
+	j->m[j->n].len = strlen(at);
+	j->fixed = strlen(j->text) + j->n * SCALAR_MAX;
+	j->size = j->fixed;
+	j->row = malloc(j->size + 1);
+	if (j->row)
+		return j;
+no_memory:
+	out_json_free(j);
+	return NULL;
 }
 
-json_t *out_json_fill(struct out_json *j, const void *row)
+char *out_digits(uint64_t u, char *to)
 {
-	for (size_t i = 0; i < j->n; i++) {
-		struct out_value v = value_of(j->m[i].field, row);
+	char digits[20];
+	unsigned int n = 0;
 
-		if (v.type == OUT_NULL && json_is_null(j->m[i].value))
-			continue;
-		/* Most values are numbers of which only the value changes. */
-		if (v.type == OUT_U64 && json_is_integer(j->m[i].value)) {
-			json_integer_set(j->m[i].value, json_from_u64(v.u));
-			continue;
-		}
-		j->m[i].value = json_value(&v);
-		if (json_object_set_new(j->m[i].parent, j->m[i].key, j->m[i].value)) {
-			j->m[i].value = NULL;
-			return NULL;
+	do {
+		digits[n++] = '0' + u % 10;
+		u /= 10;
+	} while (u);
+	while (n)
+		*to++ = digits[--n];
+	return to;
+}
+
+/* A value that jansson has to write, at row + *used.  *more: such bytes of this row so far. */
+static int put_other(struct out_json *j, const struct out_value *v, size_t *used, size_t *more)
+{
+	const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(10);
+	json_t *value = json_value(v);
+	size_t len = value ? json_dumpb(value, NULL, 0, flags) : 0;
+	char *row;
+
+	if (len) {
+		*more += len;
+		if (j->fixed + *more > j->size) {
+			row = realloc(j->row, 2 * (j->fixed + *more));
+			if (row) {
+				j->row = row;
+				j->size = 2 * (j->fixed + *more);
+			} else {
+				len = 0;
+			}
 		}
 	}
-	return j->obj;
+	if (len)
+		json_dumpb(value, j->row + *used, len, flags);
+	*used += len;
+	json_decref(value);
+	return len ? 0 : -ENOMEM;
+}
+
+const char *out_json_members(struct out_json *j, const void *row, size_t *len)
+{
+	size_t used = 0, more = 0;
+
+	for (size_t i = 0; i < j->n; i++) {
+		struct out_value v = value_of(j->m[i].field, row);
+		const char *word = NULL;
+
+		memcpy(j->row + used, j->m[i].before, j->m[i].len);
+		used += j->m[i].len;
+		/* Nearly all values are numbers, and there are thousands of rows. */
+		if (v.type == OUT_U64)
+			used = out_digits(json_from_u64(v.u), j->row + used) - j->row;
+		else if (v.type == OUT_NULL)
+			word = "null";
+		else if (v.type == OUT_BOOL)
+			word = v.b ? "true" : "false";
+		else if (put_other(j, &v, &used, &more))
+			return NULL;
+		if (word) {
+			memcpy(j->row + used, word, strlen(word));
+			used += strlen(word);
+		}
+	}
+	memcpy(j->row + used, j->m[j->n].before, j->m[j->n].len);
+	*len = used + j->m[j->n].len;
+	return j->row;
 }
 
 json_t *out_json_row(const struct out_field *const *sel, size_t n, const void *row)
 {
-	struct out_json *j = out_json_new(sel, n);
-	json_t *obj = j ? json_incref(out_json_fill(j, row)) : NULL;
+	json_t *obj = json_object();
 
-	out_json_free(j);
+	for (size_t i = 0; i < n; i++) {
+		struct out_value v = value_of(sel[i], row);
+		const char *key = NULL;
+		json_t *parent = json_parent(obj, sel[i]->path, &key);
+
+		if (json_object_set_new(parent, key, json_value(&v))) {
+			json_decref(obj);
+			return NULL;
+		}
+	}
 	return obj;
 }

@@ -100,14 +100,17 @@ void out_csv_row(FILE *f, const struct out_field *const *sel, size_t n, const vo
 json_t *out_json_row(const struct out_field *const *sel, size_t n, const void *row);
 
 /*
- * The same for many rows, with one object that is used again: sel must live as
- * long.  out_json_fill() returns a borrowed reference, valid until the next
- * call; members that the caller adds stay.  NULL as above, after which the
- * object is of no more use.
+ * The same as text, for many rows: jansson writes the names once, and strings;
+ * per row little more is done than to fill in the numbers.  sel's fields must
+ * live as long.  out_json_members() gives the members without the braces, *len
+ * bytes without an end, valid until the next call; NULL as above.
  */
 struct out_json;
 struct out_json *out_json_new(const struct out_field *const *sel, size_t n);
 void out_json_free(struct out_json *j);
-json_t *out_json_fill(struct out_json *j, const void *row);
+const char *out_json_members(struct out_json *j, const void *row, size_t *len);
+
+/* Writes at most 20 digits, without an end, and returns what follows them. */
+char *out_digits(uint64_t u, char *to);
 
 #endif /* OUT_H */

@@ -7,9 +7,7 @@
 
 #include "../lib/devices.h"
 
-#define DUMP_FLAGS (JSON_COMPACT | JSON_EMBED | JSON_REAL_PRECISION(10))
-
-/* One kind of object: its fields, and the object that holds row after row. */
+/* One kind of object: its fields, and what writes row after row. */
 struct kind {
 	const struct out_field **sel;
 	size_t n;
@@ -27,7 +25,7 @@ struct frame_json {
 	struct kind device;
 	FILE *f; /* of the frame at hand */
 	size_t used;
-	char buf[16384]; /* jansson hands over every comma by itself */
+	char buf[16384];
 };
 
 static void kind_free(struct kind *k)
@@ -36,11 +34,27 @@ static void kind_free(struct kind *k)
 	free(k->sel);
 }
 
-static int kind_init(struct kind *k, const struct out_field *list, const char *paths)
+/* Adds a field that is not there without being asked for. */
+static int kind_add(struct kind *k, const struct out_field *field)
+{
+	const struct out_field **sel = reallocarray(k->sel, k->n + 1, sizeof(*sel));
+
+	if (!sel)
+		return -ENOMEM;
+	k->sel = sel;
+	sel[k->n++] = field;
+	return 0;
+}
+
+/* paths: NULL: all; more: a derived field behind these, or NULL. */
+static int kind_init(struct kind *k, const struct out_field *list, const char *paths,
+		     const char *more)
 {
 	int err = paths ? out_select(list, paths, &k->sel, &k->n) :
 			  out_select_all(list, &k->sel, &k->n);
 
+	if (!err && more)
+		err = kind_add(k, out_field_find(list, more));
 	if (err)
 		return err;
 	k->json = out_json_new(k->sel, k->n);
@@ -69,15 +83,15 @@ int frame_json_new(struct frame_json **out, const char *vm_paths, bool vcpus, bo
 	j->vcpus = vcpus;
 	j->record = record;
 	j->restricted = vm_paths;
-	err = kind_init(&j->vm, vm_fields, vm_paths);
+	err = kind_init(&j->vm, vm_fields, vm_paths, NULL);
 	if (!err)
-		err = kind_init(&j->frame, frame_fields, NULL);
+		err = kind_init(&j->frame, frame_fields, NULL, NULL);
 	if (!err)
-		err = kind_init(&j->vcpu, vcpu_fields, NULL);
+		err = kind_init(&j->vcpu, vcpu_fields, NULL, NULL);
 	if (!err)
-		err = kind_init(&j->victim, victim_fields, NULL);
+		err = kind_init(&j->victim, victim_fields, NULL, NULL);
 	if (!err)
-		err = kind_init(&j->device, device_fields, NULL);
+		err = kind_init(&j->device, device_fields, NULL, record ? "name" : NULL);
 	if (err) {
 		frame_json_free(j);
 		return err;
@@ -93,57 +107,68 @@ static void drain(struct frame_json *j)
 	j->used = 0;
 }
 
-static int append(const char *s, size_t len, void *arg)
+static void append(struct frame_json *j, const char *s, size_t len)
 {
-	struct frame_json *j = arg;
-
 	if (len > sizeof(j->buf) - j->used)
 		drain(j);
 	if (len > sizeof(j->buf)) {
 		fwrite(s, 1, len, j->f);
-		return 0;
+		return;
 	}
 	memcpy(j->buf + j->used, s, len);
 	j->used += len;
-	return 0;
 }
 
 static void put(struct frame_json *j, const char *s)
 {
-	append(s, strlen(s), j);
+	append(j, s, strlen(s));
 }
 
-/* The members of obj without the braces; NULL: no memory. */
-static int put_members(struct frame_json *j, const json_t *obj)
+static void put_number(struct frame_json *j, uint64_t u)
 {
-	return obj && !json_dump_callback(obj, append, j, DUMP_FLAGS) ? 0 : -ENOMEM;
+	char digits[20];
+
+	append(j, digits, out_digits(u, digits) - digits);
 }
 
-/* Adds a member that only recordings have.  obj and value may be NULL: no memory. */
-static json_t *with(json_t *obj, const char *key, json_t *value)
+/* The row's members without the braces.  0 or -ENOMEM. */
+static int put_members(struct frame_json *j, const struct kind *k, const void *row)
 {
-	return json_object_set_new(obj, key, value) ? NULL : obj;
+	size_t len;
+	const char *text = out_json_members(k->json, row, &len);
+
+	if (!text)
+		return -ENOMEM;
+	append(j, text, len);
+	return 0;
 }
 
-static json_t *row_of(const struct kind *k, const void *row)
+/* A member that only recordings have. */
+static void put_extra(struct frame_json *j, const char *name, uint64_t u)
 {
-	return out_json_fill(k->json, row);
+	put(j, ",\"");
+	put(j, name);
+	put(j, "\":");
+	put_number(j, u);
 }
 
 /* Pairs of slot and count, slots that are 0 left out. */
-static json_t *hist_json(const uint32_t *hist)
+static void put_hist(struct frame_json *j, const uint32_t *hist)
 {
-	json_t *a = json_array();
+	const char *open = "[";
 
-	for (unsigned int i = 0; a && i < WB_HIST_SLOTS; i++) {
+	put(j, ",\"hist\":[");
+	for (unsigned int i = 0; i < WB_HIST_SLOTS; i++) {
 		if (!hist[i])
 			continue;
-		if (json_array_append_new(a, json_pack("[i,I]", i, (json_int_t)hist[i]))) {
-			json_decref(a);
-			a = NULL;
-		}
+		put(j, open);
+		put_number(j, i);
+		put(j, ",");
+		put_number(j, hist[i]);
+		put(j, "]");
+		open = ",[";
 	}
-	return a;
+	put(j, "]");
 }
 
 static int put_devices(struct frame_json *j, const struct frame_vm *vm)
@@ -153,13 +178,9 @@ static int put_devices(struct frame_json *j, const struct frame_vm *vm)
 	put(j, ",\"devices\":[");
 	for (size_t i = 0; !err && i < vm->cur->nr_devices; i++) {
 		struct device_row row = { .vm = vm, .dev = &vm->cur->devices[i] };
-		json_t *obj = row_of(&j->device, &row);
 
-		if (j->record)
-			obj = with(obj, "name",
-				   row.dev->name ? json_string(row.dev->name) : json_null());
 		put(j, i ? ",{" : "{");
-		err = put_members(j, obj);
+		err = put_members(j, &j->device, &row);
 		put(j, "}");
 	}
 	put(j, "]");
@@ -181,12 +202,11 @@ static int put_vcpus(struct frame_json *j, struct model *m, const struct frame *
 	put(j, ",\"vcpus\":[");
 	for (size_t i = 0; !err && i < n; i++) {
 		struct vcpu_row row = { .frame = fr, .vm = vm, .vcpu = &vcpus[i] };
-		json_t *obj = row_of(&j->vcpu, &row);
 
-		if (j->record)
-			obj = with(obj, "hist", hist_json(vcpus[i].cur->hist));
 		put(j, i ? ",{" : "{");
-		err = put_members(j, obj);
+		err = put_members(j, &j->vcpu, &row);
+		if (j->record)
+			put_hist(j, vcpus[i].cur->hist);
 		put(j, "}");
 	}
 	put(j, "]");
@@ -200,12 +220,11 @@ static int put_vms(struct frame_json *j, struct model *m, const struct frame *fr
 	put(j, ",\"vms\":[");
 	for (size_t i = 0; !err && i < fr->nr_vms; i++) {
 		struct vm_row row = { .frame = fr, .vm = &fr->vms[i] };
-		json_t *obj = row_of(&j->vm, &row);
 
-		if (j->record)
-			obj = with(obj, "key", json_integer(row.vm->cur->key));
 		put(j, i ? ",{" : "{");
-		err = put_members(j, obj);
+		err = put_members(j, &j->vm, &row);
+		if (j->record)
+			put_extra(j, "key", row.vm->cur->key);
 		if (!err && !j->restricted)
 			err = put_devices(j, row.vm);
 		if (!err && j->vcpus)
@@ -228,17 +247,14 @@ static int put_victims(struct frame_json *j, const struct frame *fr)
 	for (size_t i = 0; !err && i < fr->nr_victims; i++) {
 		struct victim_row row = { .frame = fr, .victim = &fr->victims[i] };
 		const struct wb_victim *v = row.victim->cur;
-		json_t *obj = row_of(&j->victim, &row);
 
-		if (j->record) {
-			obj = with(obj, "start", json_integer(v->start));
-			if (v->culprit_kind == WB_CULPRIT_IS_VM)
-				obj = with(obj, "culprit_key", json_integer(v->culprit_key));
-			else
-				json_object_del(obj, "culprit_key");
-		}
 		put(j, i ? ",{" : "{");
-		err = put_members(j, obj);
+		err = put_members(j, &j->victim, &row);
+		if (j->record) {
+			put_extra(j, "start", v->start);
+			if (v->culprit_kind == WB_CULPRIT_IS_VM)
+				put_extra(j, "culprit_key", v->culprit_key);
+		}
 		put(j, "}");
 	}
 	put(j, "]");
@@ -255,7 +271,7 @@ int frame_json_write(struct frame_json *j, FILE *f, struct model *m, const struc
 	j->used = 0;
 	frame_row_init(&row, fr, src);
 	put(j, "{");
-	err = put_members(j, row_of(&j->frame, &row));
+	err = put_members(j, &j->frame, &row);
 	if (!err)
 		err = put_vms(j, m, fr);
 	if (!err)

@@ -16,8 +16,8 @@ int frame_json_new(struct frame_json **out, const char *vm_paths, bool vcpus, bo
 void frame_json_free(struct frame_json *j);
 
 /*
- * Writes the frame and a newline; nothing but a VM's scalars or one vCPU is
- * ever built in memory.  Does not flush: errors of f stay in ferror(f).  0 or
+ * Writes the frame and a newline; nothing but the text of one row is ever
+ * built in memory.  Does not flush: errors of f stay in ferror(f).  0 or
  * -ENOMEM.
  */
 int frame_json_write(struct frame_json *j, FILE *f, struct model *m, const struct frame *fr,

@@ -77,37 +77,64 @@ uint64_t hist_bound(unsigned int slot)
 	return (1ULL << octave) + (sub + 1ULL) * (1ULL << (octave - 2)) - 1;
 }
 
-uint64_t hist_quantile(const uint64_t hist[WB_HIST_SLOTS], unsigned int percent, uint64_t max)
+/* The rank of the percent-quantile of n, from 1: ceil(n * percent / 100) without the overflow. */
+static uint64_t rank_of(uint64_t n, unsigned int percent)
 {
-	uint64_t n = 0, rank, seen = 0, bound;
-	unsigned int slot;
+	return n / 100 * percent + (n % 100 * percent + 99) / 100;
+}
 
-	for (slot = 0; slot < WB_HIST_SLOTS; slot++)
-		n += hist[slot];
-	if (!n)
-		return 0;
-	/* ceil(n * percent / 100) without the overflow */
-	rank = n / 100 * percent + (n % 100 * percent + 99) / 100;
-	for (slot = 0; slot < WB_HIST_SLOTS - 1; slot++) {
-		seen += hist[slot];
-		if (seen >= rank)
-			break;
-	}
-	bound = hist_bound(slot);
+/* A slot's upper bound, as far as it is known. */
+static uint64_t slot_bound(unsigned int slot, uint64_t max)
+{
+	uint64_t bound = hist_bound(slot);
+
 	if (max)
 		return bound < max ? bound : max;
 	/* Nothing better is known of the open-ended slot than where it begins. */
 	return bound == UINT64_MAX ? 1ULL << WB_HIST_MAX_SHIFT : bound;
 }
 
+/* The slot of a rank; *seen exits are in the slots before slot. */
+static unsigned int slot_of_rank(const uint64_t *hist, uint64_t rank, unsigned int slot,
+				 uint64_t *seen)
+{
+	for (; slot < WB_HIST_SLOTS - 1; slot++) {
+		if (*seen + hist[slot] >= rank)
+			break;
+		*seen += hist[slot];
+	}
+	return slot;
+}
+
+void hist_quantiles(const uint64_t hist[WB_HIST_SLOTS], const unsigned int *percent,
+		    uint64_t *quantile, size_t nr, uint64_t max)
+{
+	unsigned int slot = 0;
+	uint64_t n = 0, seen = 0;
+
+	for (unsigned int i = 0; i < WB_HIST_SLOTS; i++)
+		n += hist[i];
+	for (size_t i = 0; i < nr; i++) {
+		quantile[i] = 0;
+		if (!n)
+			continue;
+		slot = slot_of_rank(hist, rank_of(n, percent[i]), slot, &seen);
+		quantile[i] = slot_bound(slot, max);
+	}
+}
+
 static void stat_from(struct wb_stat *s, const struct tally *t)
 {
+	static const unsigned int percents[] = { 50, 99 };
+	uint64_t quantiles[2];
+
 	s->c = t->c;
 	s->timed = s->c.exits > s->c.untimed ? s->c.exits - s->c.untimed : 0;
 	s->mean_ns = s->timed ? s->c.emulation_ns / s->timed : 0;
 	s->max_ns = t->max_ns;
-	s->p50_ns = hist_quantile(t->hist, 50, t->max_ns);
-	s->p99_ns = hist_quantile(t->hist, 99, t->max_ns);
+	hist_quantiles(t->hist, percents, quantiles, 2, t->max_ns);
+	s->p50_ns = quantiles[0];
+	s->p99_ns = quantiles[1];
 }
 
 static void tally_add(struct tally *to, const struct tally *t)

@@ -107,9 +107,10 @@ int model_set_filter(struct model *m, const struct model_filter *f);
 uint64_t hist_bound(unsigned int slot);
 
 /*
- * The percent-quantile (1 to 100) of a histogram as an upper bucket bound, at
- * most max (0: not known); 0 when all counts are 0.
+ * The nr percent-quantiles (1 to 100, ascending) of a histogram as upper
+ * bucket bounds, at most max (0: not known); 0 when all counts are 0.
  */
-uint64_t hist_quantile(const uint64_t hist[WB_HIST_SLOTS], unsigned int percent, uint64_t max);
+void hist_quantiles(const uint64_t hist[WB_HIST_SLOTS], const unsigned int *percent,
+		    uint64_t *quantile, size_t nr, uint64_t max);
 
 #endif /* MODEL_H */
