@@ -41,10 +41,12 @@ ALLCFLAGS = -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) $(CFLAGS) 
 LDLIBS	:= -lbpf -lelf -lz -ljansson -lpci -lpthread -lm
 CURSES	:= -lncursesw -ltinfo
 
-TOOLS	:= wbinvdtop wbinvdbench
+TOOLS	:= wbinvdtop wbinvdbench nosnoop
 LIBOBJ	:= $(patsubst tools/%.c,$(OUT)/obj/%.o,$(wildcard tools/lib/*.c))
 TOPOBJ	:= $(patsubst tools/%.c,$(OUT)/obj/%.o,$(wildcard tools/wbinvdtop/*.c))
 BENCHOBJ := $(patsubst tools/%.c,$(OUT)/obj/%.o,$(wildcard tools/wbinvdbench/*.c))
+NSOBJ	:= $(patsubst tools/%.c,$(OUT)/obj/%.o,$(wildcard tools/nosnoop/*.c))
+REPLAY	:= src_replay replay_line replay_state replay_vm snapshot
 UNITS	:= $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZERS	:= $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 MANS	:= $(patsubst tools/man/%.rst,$(OUT)/man/%,$(wildcard tools/man/*.8.rst))
@@ -105,6 +107,10 @@ $(OUT)/wbinvdbench.a: $(filter-out %/main.o,$(BENCHOBJ))
 	$(say) AR $@
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
+$(OUT)/nosnoop.a: $(filter-out %/main.o,$(NSOBJ))
+	$(say) AR $@
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
 $(OUT)/wbinvdtop: $(OUT)/obj/wbinvdtop/main.o $(OUT)/wbinvdtop.a $(OUT)/lib.a
 	$(say) LINK $@
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(CURSES) $(LDLIBS)
@@ -112,6 +118,20 @@ $(OUT)/wbinvdtop: $(OUT)/obj/wbinvdtop/main.o $(OUT)/wbinvdtop.a $(OUT)/lib.a
 $(OUT)/wbinvdbench: $(OUT)/obj/wbinvdbench/main.o $(OUT)/wbinvdbench.a $(OUT)/lib.a
 	$(say) LINK $@
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+
+# Of wbinvdtop, its recordings alone.
+$(OUT)/replay.a: $(patsubst %,$(OUT)/obj/wbinvdtop/%.o,$(REPLAY))
+	$(say) AR $@
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(OUT)/nosnoop: $(OUT)/obj/nosnoop/main.o $(OUT)/nosnoop.a $(OUT)/replay.a $(OUT)/lib.a
+	$(say) LINK $@
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+
+$(OUT)/unit/test_ns_%: tests/unit/test_ns_%.c $(OUT)/nosnoop.a $(OUT)/replay.a $(OUT)/lib.a
+	@mkdir -p $(@D)
+	$(say) TEST $@
+	$(Q)$(CC) $(ALLCFLAGS) -Itools $< $(filter %.a,$^) -o $@ -lcmocka $(LDLIBS)
 
 $(OUT)/unit/%: tests/unit/%.c $(OUT)/wbinvdtop.a $(OUT)/wbinvdbench.a $(OUT)/lib.a
 	@mkdir -p $(@D)

@@ -361,15 +361,65 @@ out:
 	return err;
 }
 
-int dev_scan_bdf(struct dev_scan *s, const char *bdf, struct wb_device *d)
+int dev_scan_bdf_why(struct dev_scan *s, const char *bdf, struct wb_device *d,
+		     const char **why_no_snoop, const char **why_iommu)
 {
 	char canonical[sizeof(d->bdf)];
 	struct func *f;
 	int err = num_bdf(bdf, canonical, sizeof(canonical));
 
+	*why_no_snoop = NULL;
+	*why_iommu = NULL;
 	if (!err)
 		err = func_get(s, canonical, now_ns(), &f);
-	return err ? err : device_copy(d, &f->d);
+	if (err)
+		return err;
+	*why_no_snoop = f->why_no_snoop;
+	*why_iommu = f->why_iommu;
+	return device_copy(d, &f->d);
+}
+
+int dev_scan_bdf(struct dev_scan *s, const char *bdf, struct wb_device *d)
+{
+	const char *why_no_snoop, *why_iommu;
+
+	return dev_scan_bdf_why(s, bdf, d, &why_no_snoop, &why_iommu);
+}
+
+int dev_scan_list(struct dev_scan *s, char (**bdfs)[16], size_t *n)
+{
+	struct bdf_list list = { 0 };
+	struct dirent *de;
+	int fd, err = 0;
+	DIR *dir;
+
+	*bdfs = NULL;
+	*n = 0;
+	fd = openat(s->rootfd, "sys/bus/pci/devices", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while (!err && (de = readdir(dir)))
+		if (is_bdf(de->d_name))
+			err = bdf_list_add(&list, de->d_name);
+	closedir(dir);
+	if (err) {
+		bdf_list_free(&list);
+		return err;
+	}
+	bdf_list_sort(&list);
+	*bdfs = list.bdf;
+	*n = list.n;
+	return 0;
+}
+
+int dev_scan_rootfd(const struct dev_scan *s)
+{
+	return s->rootfd;
 }
 
 /* --- functions of a process ----------------------------------------------- */

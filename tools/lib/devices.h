@@ -98,6 +98,22 @@ int dev_scan_pid(struct dev_scan *s, pid_t pid, struct wb_device **devs, size_t 
 /* Facts of one function, freed by device_clear(). 0, -EINVAL, -ENODEV or -ENOMEM. */
 int dev_scan_bdf(struct dev_scan *s, const char *bdf, struct wb_device *d);
 
+/*
+ * The same; *why_no_snoop and *why_iommu are static sentences that say why
+ * no_snoop or snoop_control is not known, else NULL.
+ */
+int dev_scan_bdf_why(struct dev_scan *s, const char *bdf, struct wb_device *d,
+		     const char **why_no_snoop, const char **why_iommu);
+
+/*
+ * Addresses of all PCI functions, sorted.  *bdfs is malloc()ed, NULL where
+ * there are none (or no PCI).  0 or a negative errno.
+ */
+int dev_scan_list(struct dev_scan *s, char (**bdfs)[16], size_t *n);
+
+/* The tree that is read: of the running system "/".  Belongs to s. */
+int dev_scan_rootfd(const struct dev_scan *s);
+
 /* Forgets everything that was read: the next look-ups read again. */
 void dev_scan_forget(struct dev_scan *s);
 

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "func.h"
+
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "owners.h"
+#include "quirks.h"
+
+#define CLASS_DISPLAY 0x03
+#define CLASS_BRIDGE  0x06
+
+static const char why_cleared[] = "the bit reads 0; whether it is hardwired is not proven";
+static const char why_listed[] =
+	"known to make accesses that the bit does not govern, so that nothing read from it proves inability";
+static const char why_set[] = "the bit is set";
+static const char why_settable[] = "the bit reads 0, but a probe could set it";
+static const char why_proven[] = "the bit is proven to be hardwired to 0";
+
+int func_judge(struct func_row *r)
+{
+	unsigned int class = r->f.class == UINT32_MAX ? UINT32_MAX : r->f.class >> 16;
+
+	r->display = class == CLASS_DISPLAY;
+	r->integrated =
+		r->f.port_type == PCI_EXP_TYPE_RC_END || r->f.port_type == PCI_EXP_TYPE_RC_EC;
+	r->listed = quirk_has(&r->f, QUIRK_IGNORES);
+	r->backdoor = quirk_has(&r->f, QUIRK_BACKDOOR);
+	r->ability = ABILITY_UNKNOWN;
+	switch (r->d.no_snoop) {
+	case DEV_NO_SNOOP_ENABLED:
+		r->ability = ABILITY_CAN;
+		r->ability_why = why_set;
+		break;
+	case DEV_NO_SNOOP_HARDWIRED0:
+		r->ability_why = why_proven;
+		if (r->f.is_vf || r->integrated || r->display || r->listed) {
+			/* A 0 that cannot be set proves nothing here. */
+			r->d.no_snoop = DEV_NO_SNOOP_DISABLED;
+			r->ability_why = why_listed;
+		} else {
+			r->ability = ABILITY_CANNOT;
+		}
+		break;
+	case DEV_NO_SNOOP_DISABLED:
+		if (r->can_be_set) {
+			r->ability = ABILITY_CAN;
+			r->ability_why = why_settable;
+			break;
+		}
+		r->ability_why = r->listed ? why_listed : why_cleared;
+		break;
+	case DEV_NO_SNOOP_UNKNOWN:
+		r->ability_why = r->why_no_snoop;
+		break;
+	}
+	return device_box_why(&r->d, r->why_no_snoop, r->why_iommu);
+}
+
+const char *ability_name(enum ability a)
+{
+	return a == ABILITY_CAN ? "can" : a == ABILITY_CANNOT ? "cannot" : NULL;
+}
+
+const char *func_kind(const struct func_row *r)
+{
+	if (r->f.is_vf)
+		return "vf";
+	if (r->integrated)
+		return "integrated";
+	if (r->display)
+		return "display";
+	if (r->f.class != UINT32_MAX && r->f.class >> 16 == CLASS_BRIDGE)
+		return "bridge";
+	if (r->f.num_vfs > 0)
+		return "pf";
+	return "endpoint";
+}
+
+static int row_cmp(const void *key, const void *row)
+{
+	const char *a = key, *b = ((const struct func_row *)row)->d.bdf;
+	size_t la = strlen(a), lb = strlen(b);
+
+	if (la != lb)
+		return la < lb ? -1 : 1;
+	return strcmp(a, b);
+}
+
+struct func_row *func_find(const struct func_list *l, const char *bdf)
+{
+	return l->n ? bsearch(bdf, l->rows, l->n, sizeof(*l->rows), row_cmp) : NULL;
+}
+
+static void row_clear(struct func_row *r)
+{
+	device_clear(&r->d);
+	owner_clear(&r->owner);
+}
+
+void func_list_free(struct func_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		row_clear(&l->rows[i]);
+	free(l->rows);
+	memset(l, 0, sizeof(*l));
+}
+
+static int read_row(struct dev_scan *s, const char *bdf, struct func_row *r)
+{
+	int err = dev_scan_bdf_why(s, bdf, &r->d, &r->why_no_snoop, &r->why_iommu);
+
+	if (!err)
+		err = dev_facts_read(dev_scan_rootfd(s), bdf, &r->f);
+	return err ? err : func_judge(r);
+}
+
+int func_list_read(struct dev_scan *s, const char *procfs, struct func_list *l)
+{
+	char(*bdfs)[16];
+	size_t n, i;
+	int err;
+
+	memset(l, 0, sizeof(*l));
+	err = dev_scan_list(s, &bdfs, &n);
+	if (err)
+		return err;
+	l->rows = calloc(n ? n : 1, sizeof(*l->rows));
+	if (!l->rows)
+		err = -ENOMEM;
+	for (i = 0; !err && i < n; i++) {
+		struct func_row *r = &l->rows[l->n];
+
+		err = read_row(s, bdfs[i], r);
+		if (!err) {
+			l->n++;
+			continue;
+		}
+		row_clear(r);
+		memset(r, 0, sizeof(*r));
+		if (err == -ENODEV) {
+			l->vanished++;
+			err = 0;
+		}
+	}
+	free(bdfs);
+	return err ? err : owners_find(s, procfs, l);
+}
+
+int func_reread(struct dev_scan *s, struct func_row *r, bool *suspended)
+{
+	const char *why_no_snoop, *why_iommu;
+	struct dev_facts f;
+	struct wb_device d;
+	int err;
+
+	*suspended = false;
+	err = dev_facts_read(dev_scan_rootfd(s), r->d.bdf, &f);
+	if (err)
+		return err;
+	if (f.suspended) {
+		*suspended = true;
+		r->f.suspended = true;
+		return 0;
+	}
+	err = dev_scan_bdf_why(s, r->d.bdf, &d, &why_no_snoop, &why_iommu);
+	if (err)
+		return err;
+	/* What was proven stays so while the bit reads 0. */
+	if (*r->proof_by && d.no_snoop == DEV_NO_SNOOP_DISABLED)
+		d.no_snoop = DEV_NO_SNOOP_HARDWIRED0;
+	device_clear(&r->d);
+	r->d = d;
+	r->f = f;
+	r->why_no_snoop = why_no_snoop;
+	r->why_iommu = why_iommu;
+	return func_judge(r);
+}

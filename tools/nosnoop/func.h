@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Everything that is known of one PCI function: what list shows and watch repeats. */
+#ifndef FUNC_H
+#define FUNC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../lib/devfacts.h"
+#include "../lib/devices.h"
+
+enum ability { ABILITY_UNKNOWN, ABILITY_CAN, ABILITY_CANNOT };
+
+/* What stands for the process that holds a function open through VFIO. */
+struct owner {
+	pid_t pid; /* 0: nobody */
+	uint64_t start;
+	char *name;
+	char *id;   /* "PID-FD" of its VM, NULL: not known, or no VM */
+	bool is_vm; /* the process holds a VM */
+};
+
+struct func_row {
+	struct wb_device d;
+	struct dev_facts f;
+	const char *why_no_snoop; /* why d.no_snoop is not known; NULL: it is */
+	const char *why_iommu;
+	enum ability ability;
+	const char *ability_why; /* what it rests on, or why it is not known */
+	bool integrated, display, listed;
+	bool backdoor;
+	bool can_be_set;   /* the bit reads 0 and took a 1 in a probe */
+	char proof_by[32]; /* who proved a hardwired 0; "": nobody */
+	char proof_time[40];
+	struct owner owner;
+};
+
+struct func_list {
+	struct func_row *rows; /* by address */
+	size_t n;
+	unsigned int vanished; /* functions that went away during the scan */
+	bool blind;	       /* some process could not be looked at */
+};
+
+/* All functions of the tree.  0 or a negative errno; func_list_free() is due in every case. */
+int func_list_read(struct dev_scan *s, const char *procfs, struct func_list *l);
+void func_list_free(struct func_list *l);
+
+/*
+ * ability and box from the other facts: "can" by the bit, "cannot" by a proof
+ * alone and never where quirks say that the bit does not govern the function.
+ */
+int func_judge(struct func_row *r);
+
+/* By address; NULL: not there. */
+struct func_row *func_find(const struct func_list *l, const char *bdf);
+
+const char *func_kind(const struct func_row *r);
+const char *ability_name(enum ability a); /* NULL: unknown */
+
+/*
+ * Enable No Snoop again, by the same scan.  0; -ENODEV: gone.  A suspended
+ * function is not woken: *suspended is set and r keeps what was last known.
+ */
+int func_reread(struct dev_scan *s, struct func_row *r, bool *suspended);
+
+#endif /* FUNC_H */

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+/* nosnoop: what a device can do, what it does, what it costs, and the policy that follows. */
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../lib/exitcode.h"
+#include "../lib/log.h"
+#include "nosnoop.h"
+
+#ifndef VERSION
+#define VERSION "unknown"
+#endif
+
+static const struct command {
+	const char *name;
+	const char *help;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{ "list", "every PCI function: what can block no-snoop, whether it can make any",
+	  cmd_list },
+};
+
+static void help(void)
+{
+	puts("Usage: nosnoop COMMAND [OPTION...]\n"
+	     "What a PCI function can do with no-snoop, what it does, what that costs.\n\nCommands:");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		printf("  %-7s %s\n", commands[i].name, commands[i].help);
+	puts("\n  -h, --help     Show this help and exit\n"
+	     "  -V, --version  Show the version and exit\n\n"
+	     "nosnoop COMMAND --help lists a command's options.\n\n"
+	     "Exit status: 0 done; 1 failed while running; 2 bad option, argument or\n"
+	     "recording; 3 missing privilege; 4 this kernel cannot.");
+}
+
+/* A closed descriptor would be given to the next file that is opened. */
+static int check_standard_files(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return -EBADF;
+	return 0;
+}
+
+/* The help of a command shows how it is called. */
+static int run_command(const struct command *c, int argc, char **argv)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "nosnoop %s", c->name);
+	argv[0] = name;
+	return c->run(argc, argv);
+}
+
+static int run(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : NULL;
+
+	if (!word) {
+		log_err("a command is missing: list; --help says more");
+		return -EINVAL;
+	}
+	if (!strcmp(word, "-h") || !strcmp(word, "--help")) {
+		help();
+		return 0;
+	}
+	if (!strcmp(word, "-V") || !strcmp(word, "--version")) {
+		printf("nosnoop %s\n", VERSION);
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (!strcmp(word, commands[i].name))
+			return run_command(&commands[i], argc - 1, argv + 1);
+	log_err("'%s' is no command; there is list", word);
+	return -EINVAL;
+}
+
+int main(int argc, char **argv)
+{
+	int err;
+
+	setlocale(LC_CTYPE, "");
+	log_init(argv[0], false);
+	err = check_standard_files();
+	if (!err)
+		err = run(argc, argv);
+	if (fflush(stdout) && errno != EPIPE && !err) {
+		log_err("standard output cannot be written: %s", strerror(errno));
+		err = -EIO;
+	}
+	return exit_code_of(err);
+}
