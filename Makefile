@@ -90,6 +90,12 @@ $(OUT)/%.skel.h: $(OUT)/%.bpf.o
 
 $(OUT)/obj/wbinvdtop/bpf_obj.o: $(OUT)/wbinvd.skel.h
 
+$(OUT)/rule_table.h: docs/rule.md tools/nosnoop/rule.awk
+	@mkdir -p $(@D)
+	$(Q)awk -v mode=c -f tools/nosnoop/rule.awk docs/rule.md > $@
+
+$(OUT)/obj/nosnoop/rule.o $(OUT)/obj/nosnoop/advise.o $(OUT)/obj/nosnoop/cmd_advise.o: $(OUT)/rule_table.h
+
 $(OUT)/obj/%.o: tools/%.c | $(OUT)/.deps
 	@mkdir -p $(@D)
 	$(say) CC $@

@@ -302,7 +302,6 @@ static int run(const struct list_config *c)
 	if (!err)
 		err = show(c, &l);
 	func_list_free(&l);
-	func_list_free(&l);
 	tree_close(&t);
 	return err;
 }
