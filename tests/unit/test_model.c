@@ -520,6 +520,35 @@ static void assert_order(const struct frame *f, const char *path, bool reverse, 
 	assert_int_equal(f->vms[2].cur->pid, c);
 }
 
+/* In whatever order a source finds them: all of them, some missing, one twice. */
+static void test_vcpu_order(void **state)
+{
+	static const uint32_t found[][5] = {
+		{ 0, 1, 2, 3, 4 },	{ 4, 3, 2, 1, 0 }, { 2, 4, 1, 0, 3 },
+		{ 3, 0, 7, 1, 100000 }, { 4, 0, 3, 4, 1 }, { 9, 9, 9, 0, 9 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(found) / sizeof(found[0]); i++) {
+		struct wb_snapshot *s = snap(10);
+		struct wb_vm *vm = add_vm(s, 1, 1, 1, "a");
+		uint64_t sum = 0;
+
+		for (int k = 0; k < 5; k++) {
+			add_vcpu(vm, found[i][k], 10 + found[i][k], 1000, 1);
+			sum += found[i][k];
+		}
+		snapshot_sort(s);
+		for (int k = 0; k < 5; k++) {
+			assert_true(!k || vm->vcpus[k - 1].id <= vm->vcpus[k].id);
+			assert_int_equal(vm->vcpus[k].total.exits, 10 + vm->vcpus[k].id);
+			sum -= vm->vcpus[k].id;
+		}
+		assert_int_equal(sum, 0);
+		snapshot_free(s);
+	}
+}
+
 static void test_sort(void **state)
 {
 	struct model *m = three_vms();
@@ -675,14 +704,23 @@ static void test_derived(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bounds),	      cmocka_unit_test(test_quantiles),
-		cmocka_unit_test(test_first_frame),   cmocka_unit_test(test_delta),
-		cmocka_unit_test(test_backwards),     cmocka_unit_test(test_vcpu_join),
-		cmocka_unit_test(test_vcpus_unknown), cmocka_unit_test(test_ended),
-		cmocka_unit_test(test_victims),	      cmocka_unit_test(test_rebase),
-		cmocka_unit_test(test_filter),	      cmocka_unit_test(test_sort),
-		cmocka_unit_test(test_sort_stable),   cmocka_unit_test(test_unknown_is_null),
-		cmocka_unit_test(test_none_is_null),  cmocka_unit_test(test_derived),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_quantiles),
+		cmocka_unit_test(test_first_frame),
+		cmocka_unit_test(test_delta),
+		cmocka_unit_test(test_backwards),
+		cmocka_unit_test(test_vcpu_join),
+		cmocka_unit_test(test_vcpus_unknown),
+		cmocka_unit_test(test_ended),
+		cmocka_unit_test(test_victims),
+		cmocka_unit_test(test_rebase),
+		cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_vcpu_order),
+		cmocka_unit_test(test_sort),
+		cmocka_unit_test(test_sort_stable),
+		cmocka_unit_test(test_unknown_is_null),
+		cmocka_unit_test(test_none_is_null),
+		cmocka_unit_test(test_derived),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

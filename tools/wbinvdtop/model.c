@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "model.h"
 
+#include <emmintrin.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,17 +146,36 @@ static void tally_add(struct tally *to, const struct tally *t)
 		to->hist[i] += t->hist[i];
 }
 
-/* Adds cur - from; from NULL: cur.  Modulo 2^32, as the histogram counts. */
+static __m128i load(const void *p)
+{
+	return _mm_loadu_si128(p);
+}
+
+static void add_pair(uint64_t *to, __m128i pair)
+{
+	_mm_storeu_si128((__m128i *)to, _mm_add_epi64(load(to), pair));
+}
+
+/*
+ * Adds cur - from; from NULL: cur.  Modulo 2^32, as the histogram counts.  This
+ * is most of what thousands of vCPUs take, of which few change: four slots at once.
+ */
 static void hist_add(uint64_t *to, const uint32_t *cur, const uint32_t *from)
 {
+	static const uint32_t zeros[WB_HIST_SLOTS];
 	unsigned int i;
 
-	if (!from) {
-		for (i = 0; i < WB_HIST_SLOTS; i++)
-			to[i] += cur[i];
+	if (!from)
+		from = zeros;
+	else if (!memcmp(cur, from, sizeof(zeros)))
 		return;
+	for (i = 0; i + 4 <= WB_HIST_SLOTS; i += 4) {
+		__m128i diff = _mm_sub_epi32(load(cur + i), load(from + i));
+
+		add_pair(to + i, _mm_unpacklo_epi32(diff, _mm_setzero_si128()));
+		add_pair(to + i + 2, _mm_unpackhi_epi32(diff, _mm_setzero_si128()));
 	}
-	for (i = 0; i < WB_HIST_SLOTS; i++)
+	for (; i < WB_HIST_SLOTS; i++)
 		to[i] += (uint32_t)(cur[i] - from[i]);
 }
 

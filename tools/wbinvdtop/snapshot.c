@@ -126,6 +126,26 @@ static void sort_array(void *array, size_t n, size_t size, int (*cmp)(const void
 	}
 }
 
+/*
+ * vCPUs mostly have the numbers from 0 on, once each: then each is swapped to
+ * its place.  false: not so, and they are in whatever order.
+ */
+static bool place_vcpus(struct wb_vcpu *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		while (v[i].id != i) {
+			struct wb_vcpu moved = v[i];
+			size_t to = moved.id;
+
+			if (to >= n || v[to].id == to)
+				return false;
+			v[i] = v[to];
+			v[to] = moved;
+		}
+	}
+	return true;
+}
+
 static void trim(void **array, size_t n, size_t size)
 {
 	void *p;
@@ -171,7 +191,8 @@ void snapshot_sort(struct wb_snapshot *s)
 	for (size_t i = 0; i < s->nr_vms; i++) {
 		struct wb_vm *vm = &s->vms[i];
 
-		sort_array(vm->vcpus, vm->nr_vcpus, sizeof(*vm->vcpus), vcpu_cmp);
+		if (!place_vcpus(vm->vcpus, vm->nr_vcpus))
+			sort_array(vm->vcpus, vm->nr_vcpus, sizeof(*vm->vcpus), vcpu_cmp);
 		trim((void **)&vm->vcpus, vm->nr_vcpus, sizeof(*vm->vcpus));
 	}
 }
