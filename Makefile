@@ -94,7 +94,7 @@ $(OUT)/rule_table.h: docs/rule.md tools/nosnoop/rule.awk
 	@mkdir -p $(@D)
 	$(Q)awk -v mode=c -f tools/nosnoop/rule.awk docs/rule.md > $@
 
-$(OUT)/obj/nosnoop/rule.o $(OUT)/obj/nosnoop/advise.o $(OUT)/obj/nosnoop/cmd_advise.o: $(OUT)/rule_table.h
+$(NSOBJ): $(OUT)/rule_table.h
 
 $(OUT)/obj/%.o: tools/%.c | $(OUT)/.deps
 	@mkdir -p $(@D)

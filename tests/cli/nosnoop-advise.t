@@ -1,0 +1,252 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck disable=SC2016 # expressions of jq
+#
+# nosnoop advise: a fixture for each row of docs/rule.md and one on each side of each threshold, worked
+# out by hand; each also judged by tests/cli/rule-verdict; joins, refusals, the page. Needs no root.
+#
+# Run by prove. OUT names the build directory (default: build).
+
+set -u -o pipefail
+
+BUILD=$(realpath -- "${OUT:-build}")
+# shellcheck source=tests/vm/lib.sh disable=SC1094
+. "$(dirname -- "${BASH_SOURCE[0]}")/../vm/lib.sh"
+# shellcheck source=tests/cli/nsrec.sh disable=SC1094
+. "$TOP/tests/cli/nsrec.sh"
+cd -- "$TOP" || exit 1
+
+TOOL=${NOSNOOP:-$BUILD/nosnoop}
+[[ -x $TOOL ]] || {
+	echo "Bail out! $TOOL is not built"
+	exit 1
+}
+export LC_ALL=C.UTF-8
+T=1735732800
+
+# advise ARG...: the verdicts in $TMP/advice; both judges must agree
+advise() {
+	runs "$TOOL" advise --json "$@"
+	cp -- "$OUT" "$TMP/advice"
+}
+
+verdict_of() {
+	jq -r '.devices[] | select(.bdf == "0000:01:00.0") | "\(.row) \(.verdict) \(.confidence)"' "$TMP/advice"
+}
+
+# fixture NAME WANTED ARG...
+fixture() {
+	local name=$1 wanted=$2
+
+	shift 2
+	advise "$@"
+	is "$name" "$(verdict_of)" "$wanted"
+	((STATUS == 0)) || note "$(<"$ERR")"
+	is "$name: by the page alone" "$(tests/cli/rule-verdict "$TMP/advice")" \
+		"$(jq -r '.devices[] | "\(.bdf) \(.row) \(.verdict) \(.confidence)"' "$TMP/advice")"
+}
+
+# ---- one for each row ---------------------------------------------------------------------------
+# The host has 4 CPUs: of 100 s, 2 s of emulation are 0.5 % of its time, 1 s of stalls is 0.25 %.
+
+top_rec $T 100 2000000000 1000000000 >"$TMP/top"
+watch_rec $T 100 '[unable]' >"$TMP/unable"
+fixture 'R1: proven unable, alone in its VM' 'R1 kernel-waste high' --baseline "$TMP/top" --baseline "$TMP/unable"
+like 'R1: what is recoverable' "$(jq -r '.devices[0].notes[]' "$TMP/advice")" 'Recoverable: 0\.75 %.*F 0\.5 % \+ T 0\.25 %'
+is 'R1: F and T' "$(jq -c '.devices[0].inputs | [.f.value, .t.value, .f.origin]' "$TMP/advice")" '[0.5,0.25,"measured"]'
+like 'R1: by whom and when' "$(jq -r '.devices[0].inputs.ability.source' "$TMP/advice")" 'nosnoop --probe, 2025-01-01'
+watch_rec $T 100 '[unable, dev + {bdf: "0000:02:00.0"}]' >"$TMP/rec"
+fixture 'R1: another device of the VM can' 'R1 costs-nothing high' --baseline "$TMP/top" --baseline "$TMP/rec"
+like 'R1: then nothing is saved, and the text says so' "$(jq -r '.devices[0].notes[]' "$TMP/advice")" \
+	'0000:02:00\.0 stays in box 3.*nothing is saved'
+fixture 'R1: without a recording of the VM' 'R1 costs-nothing medium' --baseline "$TMP/unable"
+
+for kind in vf integrated display; do
+	watch_rec $T 100 "[cleared + {kind: \"$kind\"}]" >"$TMP/rec"
+	fixture "R2: $kind" 'R2 never-4 medium' --baseline "$TMP/rec"
+done
+watch_rec $T 100 '[cleared + {listed: true}]' >"$TMP/rec"
+fixture 'R2: listed' 'R2 never-4 medium' --baseline "$TMP/rec"
+top_rec $T 100 0 0 '{devices: [{bdf: "0000:01:00.0", group: 1, snoop_control: true, no_snoop: "disabled", box: null,
+	box_candidates: [1, 2], box_reason: "x", certain: false, name: "a device"}]}' >"$TMP/rec"
+fixture 'R2: wbinvdtop alone does not tell the kind' 'R2 never-4 low' --baseline "$TMP/rec"
+
+watch_rec $T 100 '[dev + {snoop_control: true}]' '{vms: [{id: "100-9", start: 5000, flush_ns: 500000000}]}' >"$TMP/box1"
+fixture 'R3: blocked, not measured' 'R3 keep-1-unmeasured medium' --baseline "$TMP/top" --baseline "$TMP/box1"
+like 'R3: what would raise it, with the address' "$(jq -r '.devices[0].raise[]' "$TMP/advice")" 'policy-ab --device 0000:01:00\.0'
+watch_rec $T 100 '[cleared + {snoop_control: true}]' >"$TMP/rec"
+fixture 'R3: also where the bit is merely cleared' 'R3 keep-1-unmeasured medium' --baseline "$TMP/rec"
+ab_file 5 >"$TMP/ab1"
+fixture 'R3: one block has no interval' 'R3 keep-1-unmeasured medium' --baseline "$TMP/top" --baseline "$TMP/box1" --ab "$TMP/ab1"
+
+# Gains 5 and 5: no scatter, the interval is 5 to 5. M: 2 lines of 0.5 s are 0.25 % of 400 s.
+ab_file 5 5 >"$TMP/ab"
+fixture 'R4: pays' 'R4 1-to-3-pays high' --baseline "$TMP/top" --baseline "$TMP/box1" --ab "$TMP/ab"
+is 'R4: F, T, M' "$(jq -c '.devices[0].inputs | [.f.value, .t.value, .m.value]' "$TMP/advice")" '[0.5,0.25,0.25]'
+like 'R4: what applies it' "$(jq -r '.devices[0].apply' "$TMP/advice")" 'IOMMU_IOAS_ALLOC_NONCOHERENT.*CAP_SYS_RAWIO'
+# Gains 10 and 12: mean 11, standard error 1, t 12.706.
+ab_file 10 12 >"$TMP/wide"
+fixture 'R4: a wide interval does not' 'R4 keep-1 high' --baseline "$TMP/top" --baseline "$TMP/box1" --ab "$TMP/wide"
+is 'R4: its lower bound' "$(jq -c '.devices[0].ab | [.gain, .gain_lo, .gain_hi]' "$TMP/advice")" '[11,-1.706,23.706]'
+watch_rec $T 100 '[dev + {snoop_control: true}]' >"$TMP/nom"
+fixture 'R4: M is not known, so the cost is not small' 'R4 keep-1 medium' --baseline "$TMP/top" --baseline "$TMP/nom" --ab "$TMP/ab"
+
+watch_rec $T 100 '[dev]' >"$TMP/box3"
+watch_rec $((T + 1000)) 100 '[dev + {no_snoop: "disabled", ability: null, blocked: true}]' >"$TMP/held"
+fixture 'R5: blocked through the whole candidate' 'R5 3-to-4-safe high' --baseline "$TMP/box3" --candidate "$TMP/held"
+like 'R5: what applies it' "$(jq -r '.devices[0].apply' "$TMP/advice")" 'VFIO_DEVICE_FEATURE_PCI_NO_SNOOP, op 1'
+fixture 'R5: no candidate' 'R5 3-to-4-unproven medium' --baseline "$TMP/box3"
+{
+	head -n 1 "$TMP/held"
+	tail -n 1 "$TMP/held" | jq -c '.functions[0].no_snoop = "enabled" | .functions[0].ability = "can"'
+} >"$TMP/rec"
+fixture 'R5: the bit came back' 'R5 3-to-4-unproven high' --baseline "$TMP/box3" --candidate "$TMP/rec"
+jq -c '.functions[0].blocked = false' "$TMP/held" >"$TMP/rec"
+fixture 'R5: cleared, but not blocked' 'R5 3-to-4-unproven high' --baseline "$TMP/box3" --candidate "$TMP/rec"
+jq -c '.functions[0].blocked = null' "$TMP/held" >"$TMP/rec"
+fixture 'R5: merely cleared is no block' 'R5 3-to-4-unproven medium' --baseline "$TMP/box3" --candidate "$TMP/rec"
+watch_rec $T 100 '[dev + {backdoor: true}]' >"$TMP/rec"
+fixture 'R5: a back door' 'R5 3-to-4-unproven high' --baseline "$TMP/rec" --candidate "$TMP/held"
+watch_rec $T 100 '[dev + {listed: true}]' >"$TMP/rec"
+fixture 'R5: listed is a back door' 'R5 3-to-4-unproven high' --baseline "$TMP/rec" --candidate "$TMP/held"
+watch_rec $T 100 '[dev + {group_size: 2}]' >"$TMP/rec"
+fixture 'R5: not alone in its group' 'R5 3-to-4-unproven high' --baseline "$TMP/rec" --candidate "$TMP/held"
+
+watch_rec $T 100 '[dev + {snoop_control: null}]' >"$TMP/rec"
+fixture 'R6: not measurable' 'R6 3-needed medium' --baseline "$TMP/rec"
+watch_rec $T 100 '[dev + {snoop_control: null}]' '{requests: counting(0)}' >"$TMP/rec"
+fixture 'R6: counted, none' 'R6 not-shown high' --baseline "$TMP/rec"
+like 'R6: what a 0 is worth' "$(jq -r '.devices[0].notes[]' "$TMP/advice")" 'not a proof'
+watch_rec $T 100 '[dev + {snoop_control: null}]' '{requests: (counting(0) + {coverage: "partial"})}' >"$TMP/rec"
+fixture 'R6: a partial 0 is none' 'R6 3-needed high' --baseline "$TMP/rec"
+watch_rec $T 100 '[cleared]' >"$TMP/rec"
+fixture 'R6: merely cleared is never called 4' 'R6 not-shown medium' --baseline "$TMP/rec"
+
+# ---- each side of each threshold ----------------------------------------------------------------
+
+for gain in 1.01:1-to-3-pays 1:keep-1 0.99:keep-1; do
+	ab_file "${gain%:*}" "${gain%:*}" >"$TMP/ab"
+	fixture "gain ${gain%:*} of 1 %" "R4 ${gain#*:} high" --baseline "$TMP/top" --baseline "$TMP/box1" --ab "$TMP/ab"
+done
+fixture '--min-gain is the threshold' 'R4 1-to-3-pays high' --baseline "$TMP/top" --baseline "$TMP/box1" --ab "$TMP/ab" --min-gain 0.9
+ab_file 5 5 >"$TMP/ab"
+# T 0.25 and M 0.25 leave F 0.5 % of 400 s: 2 s.
+for e in 1999000000:1-to-3-pays 2000000000:1-to-3-pays 2001000000:keep-1; do
+	top_rec $T 100 "${e%:*}" 1000000000 >"$TMP/rec"
+	fixture "F of ${e%:*} ns" "R4 ${e#*:} high" --baseline "$TMP/rec" --baseline "$TMP/box1" --ab "$TMP/ab"
+done
+fixture '--max-cost is the threshold' 'R4 1-to-3-pays high' --baseline "$TMP/rec" --baseline "$TMP/box1" --ab "$TMP/ab" --max-cost 1.1
+# The first line of a recording counts as well: 2 lines of 3 make 6.
+watch_rec $T 100 '[dev + {snoop_control: null}]' '{requests: counting(3)}' >"$TMP/rec"
+for n in 5:3-needed 6:not-shown 7:not-shown; do
+	fixture "6 requests, --min-requests ${n%:*}" "R6 ${n#*:} high" --baseline "$TMP/rec" --min-requests "${n%:*}"
+done
+watch_rec $T 60 '[dev]' >"$TMP/rec"
+fixture 'an overlap of 60 s' 'R5 3-to-4-unproven medium' --baseline "$TMP/rec"
+watch_rec $T 59 '[dev]' >"$TMP/rec"
+refused 'an overlap of 59 s' 2 'lasts 59\.0 s, less than the 60\.0 s of --min-overlap' "$TOOL" advise --baseline "$TMP/rec"
+fixture '--min-overlap is the threshold' 'R5 3-to-4-unproven medium' --baseline "$TMP/rec" --min-overlap 59
+
+# ---- joining ------------------------------------------------------------------------------------
+
+watch_rec $((T + 60)) 100 '[dev]' >"$TMP/rec"
+refused 'two recordings with 40 s in common' 2 'have 40\.0 s in common' "$TOOL" advise --baseline "$TMP/top" --baseline "$TMP/rec"
+watch_rec $((T + 600)) 100 '[dev]' >"$TMP/rec"
+refused 'two recordings of different times' 2 'have 0\.0 s in common' "$TOOL" advise --baseline "$TMP/top" --baseline "$TMP/rec"
+watch_rec $T 100 '[dev + {vm: {id: "200-9", start: 6000, name: "db"}}]' >"$TMP/rec"
+refused 'two recordings of different VMs' 2 'no VM in common' "$TOOL" advise --baseline "$TMP/top" --baseline "$TMP/rec"
+watch_rec $T 100 '[dev + {vm: {id: "100-9", start: 5001, name: "web01"}}]' >"$TMP/rec"
+refused 'the same id, another start' 2 'no VM in common' "$TOOL" advise --baseline "$TMP/top" --baseline "$TMP/rec"
+watch_rec $T 100 '[dev + {bdf: "0000:09:00.0"}]' >"$TMP/rec"
+refused 'a candidate with other devices' 2 'no device in common' "$TOOL" advise --baseline "$TMP/box3" --candidate "$TMP/rec"
+refused 'an A/B of another device' 2 'is about 0000:01:00\.0, which is not in the baseline' \
+	"$TOOL" advise --baseline "$TMP/rec" --ab "$TMP/ab"
+watch_rec $T 100 '[cleared]' >"$TMP/rec"
+watch_rec 1 0 '[unable]' | head -n 1 >"$TMP/list"
+fixture 'a list made at another time adds what it proves' 'R1 costs-nothing medium' --baseline "$TMP/list" --baseline "$TMP/rec"
+
+# The candidate's VM was started anew: found by name, which is an assumption.
+sed 's/"100-9"/"300-9"/g; s/5000/7000/g' "$TMP/box1" | sed "s/$(date -u -d @$T +%FT%T)/$(date -u -d @$((T + 1000)) +%FT%T)/; s/$(date -u -d @$((T + 100)) +%FT%T)/$(date -u -d @$((T + 1100)) +%FT%T)/" >"$TMP/box1b"
+top_rec $((T + 1000)) 100 400000000 0 '{id: "300-9", pid: 300, start: 7000}' >"$TMP/topb"
+fixture 'a VM started anew is an assumption' 'R4 1-to-3-pays low' --baseline "$TMP/top" --baseline "$TMP/box1" \
+	--candidate "$TMP/topb" --candidate "$TMP/box1b" --ab "$TMP/ab"
+is 'its cost is the candidate'\''s' "$(jq '.devices[0].inputs.f.value' "$TMP/advice")" 0.1
+
+top_rec $T 100 2000000000 1000000000 '{devices: [{bdf: "0000:01:00.0", group: 1, snoop_control: false, no_snoop: "enabled", box: 3,
+	box_candidates: [3], box_reason: "x", certain: true, name: null}]}' >"$TMP/rec"
+advise --baseline "$TMP/rec" --cpus 8
+is 'CPUs that are told are an assumption' "$(jq -c '.devices[0].inputs.f | [.value, .origin]' "$TMP/advice")" '[0.25,"assumed"]'
+
+# ---- bad input ----------------------------------------------------------------------------------
+
+: >"$TMP/empty"
+echo '{"schema":"nosnoop/2","time":"2025-01-01T00:00:00Z"}' >"$TMP/version"
+echo '{"schema":"wbinvdtop/9","time":"2025-01-01T00:00:00Z"}' >"$TMP/version2"
+head -c 300 "$TMP/box3" >"$TMP/cut"
+{
+	head -n 1 "$TMP/box3"
+	echo '{"schema":"nosnoop/1"'
+} >"$TMP/cut2"
+jq -c 'del(.functions[0].kind)' "$TMP/box3" >"$TMP/nokind"
+jq -c '.functions[0].ability = "cannot"' "$TMP/box3" >"$TMP/noproof"
+jq -c '.functions[0].suspended = 3' "$TMP/box3" >"$TMP/nobool"
+jq -c '.runs |= .[1:]' "$TMP/ab" >"$TMP/ab7"
+jq -c '.runs[1].policy = "a"' "$TMP/ab" >"$TMP/aborder"
+jq -c '.runs[1].score = 0' "$TMP/ab" >"$TMP/abzero"
+jq -c '.schema = "nosnoop-ab/2"' "$TMP/ab" >"$TMP/abversion"
+while IFS='|' read -r words sentence; do
+	eval "set -- $words"
+	refused "refused: ${words//$TMP\//}" 2 "^nosnoop: .*$sentence" "$TOOL" advise "$@"
+done <<TABLE
+|--baseline is missing
+--baseline ''|'' is not a file name
+--baseline $TMP/nonexistent|cannot be opened
+--baseline $TMP|cannot be read
+--baseline $TMP/empty|is empty
+--baseline $TMP/version|nosnoop/2
+--baseline $TMP/version2|wbinvdtop/9
+--baseline $TMP/cut|line 1: not a JSON object
+--baseline $TMP/cut2|line 2: not a JSON object
+--baseline $TMP/nokind|functions\[0\]\.kind is missing
+--baseline $TMP/noproof|"cannot" without a proof
+--baseline $TMP/nobool|functions\[0\]\.suspended
+--baseline $TMP/top|the baseline holds no devices
+--baseline $TMP/box3 -D 0000:0f:00.0|0000:0f:00\.0 is not in the baseline
+--baseline $TMP/box3 -D x|option -D: 'x' is not
+--baseline $TMP/box3 --ab $TMP/nonexistent|cannot be opened
+--baseline $TMP/box3 --ab $TMP/ab7|not a multiple of 4
+--baseline $TMP/box3 --ab $TMP/aborder|runs\[1\] is out of the order
+--baseline $TMP/box3 --ab $TMP/abzero|runs\[1\]\.score
+--baseline $TMP/box3 --ab $TMP/abversion|nosnoop-ab/2
+--baseline $TMP/box3 --min-gain -1|option --min-gain: '-1' is not
+--baseline $TMP/box3 --max-cost 1e3|option --max-cost: '1e3' is not
+--baseline $TMP/box3 --min-overlap nan|option --min-overlap: 'nan' is not
+--baseline $TMP/box3 --min-requests ''|option --min-requests: '' is not
+--baseline $TMP/box3 --cpus 0|option --cpus: '0' is not
+--baseline $TMP/box3 --html ''|option --html: '' is not
+--baseline $TMP/box3 x|'x' is one argument too many
+TABLE
+refused 'a page that cannot be written' 1 'cannot be written' "$TOOL" advise --baseline "$TMP/box3" --html /nonexistent/x.html
+"$TOOL" advise --baseline "$TMP/box3" --html /dev/full >"$OUT" 2>"$ERR"
+is 'a page on a full disk: status' $? 1
+
+# ---- text and page ------------------------------------------------------------------------------
+
+ab_file 4 5 6 5 >"$TMP/ab"
+runs "$TOOL" advise --baseline "$TMP/top" --baseline "$TMP/box1" --ab "$TMP/ab" --html "$TMP/page.html"
+is 'text: status' "$STATUS" 0
+for part in 'verdict: 1-to-3-pays \(row R4\), confidence high' 'because: iommu = blocks' 'gain_lo +3\.701 %' \
+	'--max-cost 1 %' 'host: 4 CPUs, kernel 6\.12\.0' '95 % interval 3\.701 to 6\.299'; do
+	like "text: $part" "$(<"$OUT")" "$part"
+done
+page=$(<"$TMP/page.html")
+like 'page: whole' "$page" '^<!DOCTYPE html>.*</html>$'
+unlike 'page: nothing is fetched' "$page" '(src|href)="?(https?:)?//|@import|url\('
+like 'page: plots' "$page" '<svg.*<polyline.*</svg>'
+is 'page: balanced' "$(grep -o '<svg' "$TMP/page.html" | wc -l)" "$(grep -o '</svg>' "$TMP/page.html" | wc -l)"
+like 'page: the verdict' "$page" '1-to-3-pays'
+watch_rec $T 100 '[dev + {name: "<script>alert(1)</script>\"&"}]' >"$TMP/rec"
+"$TOOL" advise --baseline "$TMP/rec" --html "$TMP/page.html" >/dev/null
+unlike 'page: names are text' "$(<"$TMP/page.html")" '<script'
+
+done_testing

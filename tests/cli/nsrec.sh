@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2016 # jq's variables
+# Recordings made by hand, for nosnoop advise.
+
+# shellcheck disable=SC2034
+NS_DEFS='
+	def at($t): ($t | floor | todate | rtrimstr("Z")) + ".000000000Z";
+	def counters($e; $s): {exits: 10, flushes: 10, skips: 0, untimed: 0, emulation_ns: $e, stall_ns: $s,
+		stall_idle_ns: 0, cpus_flushed: 20, mean_ns: null, p50_ns: null, p99_ns: null, max_ns: null};
+	def none: counters(0; 0) + {exits: 0, flushes: 0, cpus_flushed: 0};
+	def dev: {bdf: "0000:01:00.0", name: "a device", kind: "endpoint", listed: false, backdoor: false,
+		snoop_control: false, group_size: 1, ability: "can", proof: {by: null, time: null},
+		no_snoop: "enabled", suspended: false, vm: {id: "100-9", start: 5000, name: "web01"}, socket: 0};
+	def unable: dev + {ability: "cannot", no_snoop: "hardwired0",
+		proof: {by: "nosnoop --probe", time: "2025-01-01T00:00:00Z"}};
+	def cleared: dev + {ability: null, no_snoop: "disabled"};
+	def counting($n): {coverage: "full", reason: null, sockets: [{socket: 0, reads: $n, writes: 0, partial_writes: 0}]};
+	def blind: {coverage: "none", reason: "this CPU has no such event", sockets: []};
+'
+
+# watch_rec FROM SECONDS DEVICES [MEMBERS]: lines of nosnoop watch, one at each end; DEVICES and MEMBERS
+# are expressions of jq for an array and for an object that is added to each line
+watch_rec() {
+	jq -nc "$NS_DEFS"'
+		range(2) as $i | {schema: "nosnoop/1", command: "watch", kernel: "6.12.0", time: at($from + $i * $span),
+			time_ns: (1000000000 * ($i * $span + 1)), interval_ns: ($i * $span * 1000000000), cpus: 4,
+			requests: blind, vms: [{id: "100-9", start: 5000, flush_ns: null}], functions: ('"$3"')} + ('"${4:-{\}}"')' \
+		--argjson from "$1" --argjson span "$2"
+}
+
+# top_rec FROM SECONDS EMULATION_NS STALL_NS [MEMBERS]: of wbinvdtop, two lines with one VM
+top_rec() {
+	jq -nc "$NS_DEFS"'
+		range(2) as $i | (if $i == 0 then none else counters($e; $s) end) as $c |
+		{schema: "wbinvdtop/1", source: "fentry", kernel: "6.12.0", time: at($from + $i * $span),
+			time_ns: (1000000000 * ($i * $span + 1)), interval_ns: ($i * $span * 1000000000),
+			time_scope: "function", lost: {total: 0, delta: 0}, sum: {total: $c, delta: $c},
+			vms: [{id: "100-9", pid: 100, start: 5000, name: "web01", ended: false, noncoherent: true,
+				total: $c, delta: $c, devices: []} + ('"${5:-{\}}"')], victims: []}' \
+		--argjson from "$1" --argjson span "$2" --argjson e "$3" --argjson s "$4"
+}
+
+# ab_file GAIN...: one block A B B A for each gain in per cent
+ab_file() {
+	jq -nc '{schema: "nosnoop-ab/1", bdf: "0000:01:00.0", workload: "copy", unit: "MB/s", higher_is_better: true,
+		policy_a: "enforced", policy_b: "noncoherent",
+		runs: [$ARGS.positional[] | tonumber | (100, 100 + ., 100 + ., 100)] |
+			to_entries | map({policy: "abba"[.key % 4:.key % 4 + 1], score: .value})}' --args -- "$@"
+}

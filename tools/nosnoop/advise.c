@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: GPL-2.0
+/* From two sides to the inputs of the rule, and what the verdicts mean for whom. */
+#include "advise.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../lib/log.h"
+
+/* What would make an input measured. */
+static const char *const raises[RULE_NR_INPUTS] = {
+	[RULE_ability] =
+		"nosnoop list --probe -D BDF --json while the device is idle, given as another --baseline",
+	[RULE_kind] = "nosnoop list --json or nosnoop watch --record, given as another --baseline",
+	[RULE_iommu] = "a kernel that has the IOMMU in use and shows it (/sys/class/iommu)",
+	[RULE_only_unable] = "wbinvdtop --record, and a probe of each device of the VM",
+	[RULE_gain_lo] = "scripts/bench/policy-ab --device BDF with two blocks A B B A or more",
+	[RULE_f] =
+		"wbinvdtop --record on this host with a source that times, and nosnoop watch --record at the same time, which tells the number of CPUs",
+	[RULE_t] =
+		"wbinvdtop --record with a source that sees stalls, and nosnoop watch --record at the same time",
+	[RULE_m] = "a kernel that reports flushes at map, and nosnoop watch --record on it",
+	[RULE_alone] = "nosnoop list --json or nosnoop watch --record, given as another --baseline",
+	[RULE_block_held] =
+		"nosnoop watch --record of a candidate with no-snoop blocked through VFIO",
+	[RULE_backdoor] =
+		"nosnoop list --json or nosnoop watch --record, given as another --baseline",
+	[RULE_bit_seen_set] =
+		"a recording during which the device's bit can be read (awake, as root)",
+	[RULE_coverage] = "nosnoop watch --record",
+	[RULE_h] = "nosnoop watch --record on a host whose CPU counts no-snoop requests",
+};
+
+static int note(struct advice *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static int note(struct advice *a, const char *fmt, ...)
+{
+	char *text, *all;
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	len = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (len < 0)
+		return -ENOMEM;
+	len = asprintf(&all, "%s%s\n", a->notes ? a->notes : "", text);
+	free(text);
+	if (len < 0)
+		return -ENOMEM;
+	free(a->notes);
+	a->notes = all;
+	return 0;
+}
+
+static void set_tri(struct rule_case *c, enum rule_input i, enum tri v, const char *source,
+		    const char *why)
+{
+	if (v != TRI_UNKNOWN)
+		rule_set_word(c, i, v == TRI_YES ? "yes" : "no", RULE_MEASURED, source);
+	else
+		c->in[i].source = why;
+}
+
+char *advice_for(const struct advice *a, const char *text)
+{
+	static const char place[] = "BDF";
+	size_t len = strlen(text) + 1, n = 0;
+	const char *p = text, *at;
+	char *out;
+
+	while ((p = strstr(p, place))) {
+		p += strlen(place);
+		len += sizeof(a->dev->bdf);
+	}
+	out = malloc(len);
+	if (!out)
+		return NULL;
+	for (p = text; (at = strstr(p, place)); p = at + strlen(place))
+		n += sprintf(out + n, "%.*s%s", (int)(at - p), p, a->dev->bdf);
+	strcpy(out + n, p);
+	return out;
+}
+
+static enum tri seen_set(const struct adv_dev *d)
+{
+	if (d->set)
+		return TRI_YES;
+	return d->clear && !d->unread ? TRI_NO : TRI_UNKNOWN;
+}
+
+/* Whether the VM is non-coherent for the sake of devices alone that are proven unable. */
+static enum tri only_unable(const struct adv_side *s, const struct adv_vm *vm)
+{
+	enum tri answer = TRI_YES;
+	size_t n = 0;
+
+	if (!vm || vm->noncoherent == TRI_UNKNOWN)
+		return TRI_UNKNOWN;
+	if (vm->noncoherent == TRI_NO)
+		return TRI_NO;
+	for (size_t i = 0; i < s->nr_devs; i++) {
+		const struct adv_dev *d = &s->devs[i];
+
+		if (!d->vm_id || strcmp(d->vm_id, vm->id) || d->vm_start != vm->start ||
+		    d->blocks == TRI_YES)
+			continue;
+		n++;
+		if (d->can == TRI_YES)
+			return TRI_NO;
+		if (d->can == TRI_UNKNOWN || d->blocks == TRI_UNKNOWN)
+			answer = TRI_UNKNOWN;
+	}
+	return n ? answer : TRI_UNKNOWN;
+}
+
+static enum tri block_held(const struct adv_dev *d)
+{
+	if (d->unblocked || d->set)
+		return TRI_NO;
+	return d->blocked && !d->unread ? TRI_YES : TRI_UNKNOWN;
+}
+
+bool advice_share(const struct advice_list *l, const struct adv_vm *vm, bool stall, double *pct)
+{
+	double span;
+
+	if (!vm || !vm->seen || vm->last_ns <= vm->first_ns || !l->cpus ||
+	    !(stall ? vm->stalls_known : vm->times_known))
+		return false;
+	span = (double)(vm->last_ns - vm->first_ns) * l->cpus;
+	*pct = 100 * (double)(stall ? vm->stall_ns : vm->emulation_ns) / span;
+	return true;
+}
+
+static void set_costs(const struct advice_list *l, struct advice *a)
+{
+	enum rule_origin origin = l->cpus_assumed ? RULE_ASSUMED : RULE_MEASURED;
+	const char *source = l->cpus_assumed ? "wbinvdtop's recording, the number of CPUs assumed" :
+					       "wbinvdtop's recording";
+	double v;
+
+	if (a->base_vm && a->base_vm != a->vm && a->vm &&
+	    (strcmp(a->base_vm->id, a->vm->id) || a->base_vm->start != a->vm->start)) {
+		origin = RULE_ASSUMED;
+		source = "wbinvdtop's recording of the candidate, its VM found by name and device";
+	}
+	if (advice_share(l, a->vm, false, &v))
+		rule_set_number(&a->c, RULE_f, v, origin, source);
+	else
+		a->c.in[RULE_f].source = "no recording of the device's VM tells the time";
+	if (advice_share(l, a->vm, true, &v))
+		rule_set_number(&a->c, RULE_t, v, origin, source);
+	else
+		a->c.in[RULE_t].source = "no recording of the device's VM tells stalls";
+	if (a->vm && a->vm->flush_known && a->vm->last_ns > a->vm->first_ns && l->cpus)
+		rule_set_number(&a->c, RULE_m,
+				100 * (double)a->vm->flush_ns /
+					((double)(a->vm->last_ns - a->vm->first_ns) * l->cpus),
+				origin, "nosnoop's recording");
+	else
+		a->c.in[RULE_m].source = "this kernel does not report flushes at map";
+}
+
+static void set_gain(struct advice *a)
+{
+	if (!a->ab)
+		a->c.in[RULE_gain_lo].source = "no file of policy-ab is about this device";
+	else if (!a->ab->has_interval)
+		a->c.in[RULE_gain_lo].source = "one block A B B A alone has no interval";
+	else
+		rule_set_number(&a->c, RULE_gain_lo, a->ab->lo, RULE_MEASURED, a->ab->path);
+}
+
+static void set_requests(struct advice *a, const struct adv_dev *d)
+{
+	static const char *const words[] = { "none", "partial", "full" };
+
+	if (d->coverage == COVERAGE_UNKNOWN) {
+		rule_set_word(&a->c, RULE_coverage, "none", RULE_MEASURED,
+			      "no recording counts requests");
+		a->c.in[RULE_h].source = "no recording counts requests";
+		return;
+	}
+	rule_set_word(&a->c, RULE_coverage, words[d->coverage], RULE_MEASURED,
+		      "nosnoop's recording");
+	if (d->coverage == COVERAGE_NONE)
+		a->c.in[RULE_h].source = "not measurable on this CPU";
+	else
+		rule_set_number(&a->c, RULE_h, d->requests, RULE_MEASURED,
+				"nosnoop's recording, of the device's socket");
+}
+
+static void fill_case(const struct advice_list *l, struct advice *a, const struct adv_dev *base)
+{
+	static const char by_static[] = "nosnoop's recording or list",
+			  by_none[] = "no nosnoop recording or list tells it";
+	const struct adv_dev *cand = l->cand ? side_find_dev(l->cand, base->bdf) : NULL;
+	struct rule_case *c = &a->c;
+
+	rule_case_init(c);
+	memcpy(c->threshold, l->cfg->threshold, sizeof(c->threshold));
+	if (base->can != TRI_UNKNOWN)
+		rule_set_word(
+			c, RULE_ability, base->can == TRI_YES ? "can" : "cannot", RULE_MEASURED,
+			base->can == TRI_YES ? "the bit was set, or could be set" : base->proof);
+	else
+		c->in[RULE_ability].source = "nothing recorded proves it either way";
+	if (base->kind)
+		rule_set_word(c, RULE_kind, base->kind, RULE_MEASURED, by_static);
+	else
+		c->in[RULE_kind].source = "wbinvdtop's recordings do not tell it";
+	if (base->blocks != TRI_UNKNOWN)
+		rule_set_word(c, RULE_iommu, base->blocks == TRI_YES ? "blocks" : "cannot",
+			      RULE_MEASURED, "the recordings");
+	else
+		c->in[RULE_iommu].source = "the recordings do not tell it";
+	set_tri(c, RULE_only_unable, only_unable(l->base, a->base_vm), "the devices of its VM",
+		"not all devices of its VM are known to be able or unable, or its state is not known");
+	set_tri(c, RULE_alone, base->alone, by_static, by_none);
+	set_tri(c, RULE_backdoor, base->backdoor, by_static, by_none);
+	set_tri(c, RULE_block_held, cand ? block_held(cand) : TRI_UNKNOWN,
+		"nosnoop's recording of the candidate",
+		cand ? "the candidate's recordings do not tell it" : "no candidate was recorded");
+	set_tri(c, RULE_bit_seen_set, seen_set(base), "readings of the bit in the baseline",
+		"the bit could not be read at some or all readings");
+	set_requests(a, base);
+	set_gain(a);
+	set_costs(l, a);
+}
+
+/* The candidate's VM of the device: by id, else the one that holds the device and has the name. */
+static const struct adv_vm *candidate_vm(const struct adv_side *cand, const struct adv_dev *d,
+					 const struct adv_vm *base)
+{
+	const struct adv_vm *vm = side_find_vm(cand, d->vm_id, d->vm_start);
+
+	return vm && (!base || !strcmp(vm->name, base->name)) ? vm : NULL;
+}
+
+/* WBINVDs are a VM's: one device that stays keeps all of them. */
+static int note_others(struct advice *a, const struct adv_side *s)
+{
+	unsigned int others = 0;
+	const char *one = NULL;
+
+	if (!a->base_vm ||
+	    (strcmp(a->r.verdict, "3-to-4-safe") && strcmp(a->r.verdict, "costs-nothing") &&
+	     strcmp(a->r.verdict, "kernel-waste")))
+		return 0;
+	for (size_t i = 0; i < s->nr_devs; i++) {
+		const struct adv_dev *d = &s->devs[i];
+
+		if (d == a->dev || !d->vm_id || strcmp(d->vm_id, a->base_vm->id) ||
+		    d->vm_start != a->base_vm->start || !strcmp(d->bdf, a->dev->bdf) ||
+		    d->blocks == TRI_YES || d->can == TRI_NO)
+			continue;
+		others++;
+		one = d->bdf;
+	}
+	if (!others)
+		return 0;
+	return note(
+		a,
+		"The cost is the VM's: while %s%s stays in box 3, the WBINVDs of %s are carried out all the same, and nothing is saved.",
+		one, others > 1 ? " and others" : "", a->base_vm->name);
+}
+
+static int add_notes(const struct advice_list *l, struct advice *a)
+{
+	double f, t;
+	int err = note_others(a, l->base);
+
+	if (!err && !strcmp(a->r.verdict, "kernel-waste") &&
+	    advice_share(l, a->base_vm, false, &f) && advice_share(l, a->base_vm, true, &t))
+		err = note(a,
+			   "Recoverable: %.4g %% of the host's CPU time (F %.4g %% + T %.4g %%).",
+			   f + t, f, t);
+	if (!err && l->cand && a->base_vm && a->vm && a->vm != a->base_vm &&
+	    advice_share(l, a->base_vm, false, &f) && advice_share(l, a->vm, false, &t))
+		err = note(a, "F went from %.4g %% in the baseline to %.4g %% in the candidate.", f,
+			   t);
+	if (!err && a->dev->coverage == COVERAGE_FULL && !a->dev->requests)
+		err = note(
+			a,
+			"The count of 0 is not a proof: a root port that ignores no-snoop, an IOMMU that blocks it, and a device that was not at work all give 0.");
+	return err;
+}
+
+static int judge(const struct advice_list *l, struct advice *a, const struct adv_dev *base,
+		 const struct adv_ab *abs, size_t nr_abs)
+{
+	const struct adv_dev *cand = l->cand ? side_find_dev(l->cand, base->bdf) : NULL;
+	int err;
+
+	a->dev = base;
+	a->base_vm = side_find_vm(l->base, base->vm_id, base->vm_start);
+	a->vm = cand ? candidate_vm(l->cand, cand, a->base_vm) : a->base_vm;
+	for (size_t i = 0; i < nr_abs; i++)
+		if (!strcmp(abs[i].bdf, base->bdf))
+			a->ab = &abs[i];
+	fill_case(l, a, base);
+	err = rule_apply(&a->c, &a->r);
+	if (err) {
+		log_err("the table of the rule is damaged");
+		return err;
+	}
+	for (int i = 0; i < RULE_NR_INPUTS; i++)
+		if (a->r.uses[i] && a->c.in[i].origin != RULE_MEASURED)
+			a->raise[a->nr_raise++] = raises[i];
+	return add_notes(l, a);
+}
+
+static int check_match(const struct adv_side *base, const struct adv_side *cand)
+{
+	if (!cand)
+		return 0;
+	for (size_t i = 0; i < base->nr_devs; i++)
+		if (side_find_dev(cand, base->devs[i].bdf))
+			return 0;
+	log_err("the baseline and the candidate have no device in common: they do not belong together");
+	return -EINVAL;
+}
+
+static int check_abs(const struct adv_side *base, const struct adv_ab *abs, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (side_find_dev(base, abs[i].bdf))
+			continue;
+		log_err("%s is about %s, which is not in the baseline", abs[i].path, abs[i].bdf);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void find_cpus(struct advice_list *l)
+{
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+	l->cpus = l->base->cpus;
+	if (l->cpus)
+		return;
+	l->cpus_assumed = true;
+	l->cpus = l->cfg->cpus ? l->cfg->cpus : online > 0 ? online : 1;
+}
+
+static int dev_order(const void *a, const void *b)
+{
+	return strcmp((*(const struct adv_dev *const *)a)->bdf,
+		      (*(const struct adv_dev *const *)b)->bdf);
+}
+
+int advice_make(struct advice_list *l, const struct adv_side *base, const struct adv_side *cand,
+		const struct adv_ab *abs, size_t nr_abs, const struct advice_config *cfg)
+{
+	const struct adv_dev **order;
+	int err;
+
+	memset(l, 0, sizeof(*l));
+	l->base = base;
+	l->cand = cand;
+	l->cfg = cfg;
+	find_cpus(l);
+	err = check_match(base, cand);
+	if (!err)
+		err = check_abs(base, abs, nr_abs);
+	if (err)
+		return err;
+	l->a = calloc(base->nr_devs ? base->nr_devs : 1, sizeof(*l->a));
+	order = calloc(base->nr_devs ? base->nr_devs : 1, sizeof(*order));
+	if (!l->a || !order) {
+		free(order);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < base->nr_devs; i++)
+		order[i] = &base->devs[i];
+	qsort(order, base->nr_devs, sizeof(*order), dev_order);
+	for (size_t i = 0; !err && i < base->nr_devs; i++) {
+		if (cfg->bdf && strcmp(order[i]->bdf, cfg->bdf))
+			continue;
+		err = judge(l, &l->a[l->n], order[i], abs, nr_abs);
+		l->n++;
+	}
+	free(order);
+	if (!err && !l->n) {
+		if (cfg->bdf)
+			log_err("%s is not in the baseline", cfg->bdf);
+		else
+			log_err("the baseline holds no devices: record while a VM has some, with wbinvdtop --record or nosnoop watch --record");
+		err = -EINVAL;
+	}
+	return err;
+}
+
+void advice_free(struct advice_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->a[i].notes);
+	free(l->a);
+	memset(l, 0, sizeof(*l));
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* From recordings to verdicts: what was read of each side, and what follows for each device. */
+#ifndef ADVISE_H
+#define ADVISE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <jansson.h>
+
+#include "rule.h"
+
+#define ADVICE_SCHEMA "nosnoop-advice/1"
+#define AB_SCHEMA     "nosnoop-ab/1"
+
+/* A fact that recordings may not tell. */
+enum tri { TRI_UNKNOWN = -1, TRI_NO = 0, TRI_YES = 1 };
+
+enum coverage { COVERAGE_UNKNOWN = -1, COVERAGE_NONE, COVERAGE_PARTIAL, COVERAGE_FULL };
+
+struct adv_point {
+	int64_t wall_ns;
+	uint64_t span_ns; /* since the point before */
+	uint64_t emulation_ns, stall_ns;
+};
+
+/* One VM of one side. */
+struct adv_vm {
+	char *id;
+	uint64_t start;
+	char *name;
+	enum tri noncoherent;
+	int64_t first_ns,
+		last_ns; /* wall clock of its first and last reading in the time in common */
+	bool times_known, stalls_known, seen;
+	uint64_t emulation_first, emulation_ns, stall_first, stall_ns;
+	bool flush_known, flush_gap;
+	uint64_t flush_ns; /* at map and unmap */
+	struct adv_point *points;
+	size_t nr_points;
+};
+
+/* One device of one side. */
+struct adv_dev {
+	char bdf[16];
+	char *name;
+	char *vm_id; /* NULL: in no VM */
+	uint64_t vm_start;
+	enum tri blocks; /* the IOMMU in front can block */
+	enum tri can;
+	char *proof;	  /* who and when, of a "cannot" */
+	const char *kind; /* as the rule has it; NULL: unknown */
+	enum tri alone, backdoor;
+	unsigned int set, clear, asleep, unread; /* readings of the bit */
+	unsigned int blocked, unblocked;	 /* readings of VFIO's state */
+	enum coverage coverage;
+	uint64_t requests;
+	unsigned int requests_readings;
+};
+
+struct adv_file {
+	const char *path;
+	bool is_watch; /* nosnoop/1, else wbinvdtop/1 */
+	int64_t first_ns, last_ns;
+	unsigned long lines;
+};
+
+/* All recordings of one side. */
+struct adv_side {
+	const char *name; /* "baseline", "candidate" */
+	struct adv_file *files;
+	size_t nr_files;
+	struct adv_vm *vms;
+	size_t nr_vms;
+	struct adv_dev *devs;
+	size_t nr_devs;
+	int64_t from_ns, to_ns; /* time in common */
+	unsigned int cpus;	/* 0: no recording tells */
+	char *kernel;
+};
+
+/* A workload under two policies. */
+struct adv_ab {
+	char bdf[16];
+	char *workload;
+	char *unit;
+	char *policies[2];
+	size_t blocks;
+	bool has_interval;   /* needs two blocks */
+	double mean, lo, hi; /* gain in per cent; better is positive */
+	const char *path;
+};
+
+/*
+ * Reads all files of a side.  min_overlap_ns: what they must have in common.
+ * 0 or a negative errno after a sentence.
+ */
+int side_read(struct adv_side *s, const char *const *paths, size_t n, uint64_t min_overlap_ns);
+void side_free(struct adv_side *s);
+struct adv_dev *side_find_dev(const struct adv_side *s, const char *bdf);
+struct adv_vm *side_find_vm(const struct adv_side *s, const char *id, uint64_t start);
+
+/* One line of a nosnoop recording; for fuzzing. 0, -EBADMSG with *error set, -ENOMEM. */
+int side_watch_line(struct adv_side *s, const char *text, size_t len, char **error);
+
+int ab_read(struct adv_ab *ab, const char *path);
+int ab_parse(struct adv_ab *ab, const char *text, size_t len, char **error);
+void ab_free(struct adv_ab *ab);
+
+/* Gain and its 95 % interval of n blocks. has_interval is false for n below 2. */
+void ab_interval(const double *gains, size_t n, struct adv_ab *ab);
+
+#define ADVICE_RAISE_MAX (RULE_NR_INPUTS + 1)
+
+struct advice {
+	const struct adv_dev *dev; /* of the candidate where there is one */
+	const struct adv_vm *vm;   /* whose cost counts; NULL: none */
+	const struct adv_vm *base_vm;
+	const struct adv_ab *ab;
+	struct rule_case c;
+	struct rule_result r;
+	char *notes;			     /* sentences, each with its newline; NULL: none */
+	const char *raise[ADVICE_RAISE_MAX]; /* what would raise the confidence */
+	size_t nr_raise;
+};
+
+struct advice_config {
+	double threshold[RULE_NR_THRESHOLDS];
+	unsigned int cpus; /* 0: not given */
+	const char *bdf;   /* only this one; NULL: all */
+};
+
+struct advice_list {
+	struct advice *a;
+	size_t n;
+	const struct adv_side *base, *cand; /* cand: NULL without one */
+	const struct advice_config *cfg;
+	unsigned int cpus;
+	bool cpus_assumed;
+};
+
+/* 0 or a negative errno after a sentence. */
+int advice_make(struct advice_list *l, const struct adv_side *base, const struct adv_side *cand,
+		const struct adv_ab *abs, size_t nr_abs, const struct advice_config *cfg);
+void advice_free(struct advice_list *l);
+
+/* F, T of a VM in per cent of the host's CPU time; false: not known. */
+bool advice_share(const struct advice_list *l, const struct adv_vm *vm, bool stall, double *pct);
+
+/* text with each "BDF" replaced by the device's address, malloc()ed; NULL: no memory. */
+char *advice_for(const struct advice *a, const char *text);
+
+void advice_text(FILE *f, const struct advice_list *l);
+json_t *advice_json(const struct advice_list *l);
+void advice_html(FILE *f, const struct advice_list *l);
+
+#endif /* ADVISE_H */

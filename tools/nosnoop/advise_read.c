@@ -1,0 +1,788 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The recordings of one side: wbinvdtop's through its replay, nosnoop's line by line. */
+#include "advise.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../lib/devices.h"
+#include "../lib/jread.h"
+#include "../lib/log.h"
+#include "../wbinvdtop/source.h"
+#include "fields.h"
+
+#define NSEC_PER_SEC   1000000000LL
+#define LINE_MAX_BYTES (32u << 20)
+#define LIMIT	       1000000000000000000ULL
+
+/* --- what is known of a side ---------------------------------------------- */
+
+struct adv_dev *side_find_dev(const struct adv_side *s, const char *bdf)
+{
+	for (size_t i = 0; i < s->nr_devs; i++)
+		if (!strcmp(s->devs[i].bdf, bdf))
+			return &s->devs[i];
+	return NULL;
+}
+
+static struct adv_dev *get_dev(struct adv_side *s, const char *bdf)
+{
+	struct adv_dev *d = side_find_dev(s, bdf), *grown;
+
+	if (d)
+		return d;
+	grown = reallocarray(s->devs, s->nr_devs + 1, sizeof(*grown));
+	if (!grown)
+		return NULL;
+	s->devs = grown;
+	d = &grown[s->nr_devs++];
+	memset(d, 0, sizeof(*d));
+	snprintf(d->bdf, sizeof(d->bdf), "%s", bdf);
+	d->blocks = d->can = d->alone = d->backdoor = TRI_UNKNOWN;
+	d->coverage = COVERAGE_UNKNOWN;
+	return d;
+}
+
+struct adv_vm *side_find_vm(const struct adv_side *s, const char *id, uint64_t start)
+{
+	for (size_t i = 0; id && i < s->nr_vms; i++)
+		if (!strcmp(s->vms[i].id, id) && s->vms[i].start == start)
+			return &s->vms[i];
+	return NULL;
+}
+
+static struct adv_vm *get_vm(struct adv_side *s, const char *id, uint64_t start, const char *name)
+{
+	struct adv_vm *vm = side_find_vm(s, id, start), *grown;
+
+	if (vm)
+		return vm;
+	grown = reallocarray(s->vms, s->nr_vms + 1, sizeof(*grown));
+	if (!grown)
+		return NULL;
+	s->vms = grown;
+	vm = &grown[s->nr_vms];
+	memset(vm, 0, sizeof(*vm));
+	vm->noncoherent = TRI_UNKNOWN;
+	vm->id = strdup(id);
+	vm->name = strdup(name ? name : id);
+	vm->start = start;
+	if (!vm->id || !vm->name) {
+		free(vm->id);
+		free(vm->name);
+		return NULL;
+	}
+	s->nr_vms++;
+	return vm;
+}
+
+static int replace(char **to, const char *from)
+{
+	char *copy;
+
+	if (!from || (*to && !strcmp(*to, from)))
+		return 0;
+	copy = strdup(from);
+	if (!copy)
+		return -ENOMEM;
+	free(*to);
+	*to = copy;
+	return 0;
+}
+
+void side_free(struct adv_side *s)
+{
+	for (size_t i = 0; i < s->nr_vms; i++) {
+		free(s->vms[i].id);
+		free(s->vms[i].name);
+		free(s->vms[i].points);
+	}
+	for (size_t i = 0; i < s->nr_devs; i++) {
+		free(s->devs[i].name);
+		free(s->devs[i].vm_id);
+		free(s->devs[i].proof);
+	}
+	free(s->vms);
+	free(s->devs);
+	free(s->files);
+	free(s->kernel);
+	memset(s, 0, sizeof(*s));
+}
+
+/* --- wbinvdtop's ---------------------------------------------------------- */
+
+static int add_top_device(struct adv_side *s, const struct wb_vm *vm, const struct wb_device *w)
+{
+	struct adv_dev *d = get_dev(s, w->bdf);
+
+	if (!d || replace(&d->name, w->name))
+		return -ENOMEM;
+	if (w->snoop_control >= 0)
+		d->blocks = w->snoop_control ? TRI_YES : TRI_NO;
+	switch (w->no_snoop) {
+	case DEV_NO_SNOOP_ENABLED:
+		d->set++;
+		d->can = TRI_YES;
+		break;
+	case DEV_NO_SNOOP_DISABLED:
+		d->clear++;
+		break;
+	case DEV_NO_SNOOP_HARDWIRED0:
+		d->clear++;
+		d->can = TRI_NO;
+		if (!d->proof && replace(&d->proof, "the recorded kernel's probe"))
+			return -ENOMEM;
+		break;
+	case DEV_NO_SNOOP_UNKNOWN:
+		d->unread++;
+		break;
+	}
+	d->vm_start = vm->start;
+	return replace(&d->vm_id, vm->id);
+}
+
+static int add_point(struct adv_vm *vm, int64_t wall_ns, const struct wb_counters *c)
+{
+	struct adv_point *grown, *p;
+	uint64_t emulation = c->emulation_ns - vm->emulation_first;
+	uint64_t stall = c->stall_ns - vm->stall_first;
+
+	grown = reallocarray(vm->points, vm->nr_points + 1, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	vm->points = grown;
+	p = &grown[vm->nr_points++];
+	p->wall_ns = wall_ns;
+	p->span_ns = wall_ns > vm->last_ns ? wall_ns - vm->last_ns : 0;
+	p->emulation_ns = emulation - vm->emulation_ns;
+	p->stall_ns = stall - vm->stall_ns;
+	vm->emulation_ns = emulation;
+	vm->stall_ns = stall;
+	return 0;
+}
+
+static int add_top_vm(struct adv_side *s, const struct wb_snapshot *snap, const struct wb_vm *w)
+{
+	struct wb_counters c = vm_total(w);
+	struct adv_vm *vm;
+	int err = 0;
+
+	if (!w->id)
+		return 0;
+	vm = get_vm(s, w->id, w->start, w->name);
+	if (!vm)
+		return -ENOMEM;
+	if (w->noncoherent != WB_UNKNOWN)
+		vm->noncoherent = w->noncoherent == WB_YES ? TRI_YES : TRI_NO;
+	if (!vm->seen) {
+		vm->seen = true;
+		vm->first_ns = vm->last_ns = snap->wall_ns;
+		vm->emulation_first = c.emulation_ns;
+		vm->stall_first = c.stall_ns;
+		vm->times_known = snap->known & WB_KNOWN_TIME;
+		vm->stalls_known = snap->known & WB_KNOWN_STALL;
+	}
+	vm->times_known &= !!(snap->known & WB_KNOWN_TIME);
+	vm->stalls_known &= !!(snap->known & WB_KNOWN_STALL);
+	err = add_point(vm, snap->wall_ns, &c);
+	vm->last_ns = snap->wall_ns;
+	for (size_t i = 0; !err && i < w->nr_devices; i++)
+		err = add_top_device(s, w, &w->devices[i]);
+	return err;
+}
+
+static int read_top(struct adv_side *s, const char *path)
+{
+	struct source_config cfg = { .replay = path };
+	struct wb_snapshot *snap;
+	struct source *src;
+	int err;
+
+	err = source_open_replay(&src, &cfg);
+	if (err)
+		return err;
+	err = replace(&s->kernel, src->kernel);
+	while (!err) {
+		snap = snapshot_new();
+		if (!snap) {
+			err = -ENOMEM;
+			break;
+		}
+		err = src->ops->read(src, snap);
+		if (!err && snap->wall_ns >= s->from_ns && snap->wall_ns <= s->to_ns)
+			for (size_t i = 0; !err && i < snap->nr_vms; i++)
+				err = add_top_vm(s, snap, &snap->vms[i]);
+		snapshot_free(snap);
+	}
+	source_close(src);
+	if (err == -ENOMEM)
+		log_err("out of memory");
+	return err == -ENODATA ? 0 : err;
+}
+
+/* --- nosnoop's ------------------------------------------------------------ */
+
+static int read_wall(struct jread *j, const json_t *root, int64_t *wall_ns)
+{
+	struct tm tm = { 0 };
+	int64_t ns = 0, unit = NSEC_PER_SEC / 10;
+	const char *rest;
+	char *text;
+	int err = jread_str(j, root, "time", &text);
+
+	if (err)
+		return err;
+	rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (rest && *rest == '.')
+		for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10)
+			ns += (*rest - '0') * unit;
+	if (!rest || strcmp(rest, "Z") || tm.tm_year < 70 || tm.tm_year > 350)
+		err = jread_bad(j, "time is not as in 2025-12-31T23:59:59.000000000Z");
+	else
+		*wall_ns = timegm(&tm) * NSEC_PER_SEC + ns;
+	free(text);
+	return err;
+}
+
+/* One of a few words, or null.  *i is its place, -1 for null. */
+static int read_word(struct jread *j, const json_t *obj, const char *key, const char *const *words,
+		     int *i)
+{
+	const json_t *v = json_object_get(obj, key);
+
+	*i = -1;
+	if (!v)
+		return jread_bad(j, "%s%s is missing", j->where, key);
+	if (json_is_null(v))
+		return 0;
+	if (json_is_string(v))
+		for (int k = 0; words[k]; k++)
+			if (!strcmp(json_string_value(v), words[k])) {
+				*i = k;
+				return 0;
+			}
+	return jread_bad(j, "%s%s is none of the words it may be", j->where, key);
+}
+
+static const char *rule_kind(int kind, bool listed)
+{
+	/* In the order of words in read_function(). */
+	static const char *const kinds[] = { "vf", "integrated", "display" };
+
+	if (kind >= 0 && kind < 3)
+		return kinds[kind];
+	return listed ? "listed" : "other";
+}
+
+static int read_proof(struct jread *j, const json_t *obj, struct adv_dev *d)
+{
+	char *by = NULL, *when = NULL, *text = NULL;
+	json_t *proof;
+	int err = jread_obj(j, obj, "proof", &proof);
+
+	if (!err)
+		err = jread_str_null(j, proof, "by", &by);
+	if (!err)
+		err = jread_str_null(j, proof, "time", &when);
+	if (!err && !by)
+		err = jread_bad(j, "%sability is \"cannot\" without a proof", j->where);
+	if (!err && asprintf(&text, "%s, %s", by, when ? when : "at an unknown time") < 0)
+		err = -ENOMEM;
+	if (!err)
+		err = replace(&d->proof, text);
+	free(by);
+	free(when);
+	free(text);
+	return err;
+}
+
+static int read_ability(struct jread *j, const json_t *obj, struct adv_dev *d)
+{
+	static const char *const words[] = { "cannot", "can", NULL };
+	int can, err = read_word(j, obj, "ability", words, &can);
+
+	if (err || can < 0)
+		return err;
+	d->can = can ? TRI_YES : TRI_NO;
+	return can ? 0 : read_proof(j, obj, d);
+}
+
+static int read_bit(struct jread *j, const json_t *obj, struct adv_dev *d)
+{
+	static const char *const words[] = { "enabled", "disabled", "hardwired0", NULL };
+	bool asleep = false;
+	int bit, blocked, err = read_word(j, obj, "no_snoop", words, &bit);
+
+	if (!err)
+		err = jread_bool(j, obj, "suspended", &asleep);
+	if (err)
+		return err;
+	/* A function that sleeps makes no accesses: what was last read still holds. */
+	if (asleep)
+		d->asleep++;
+	else if (bit < 0)
+		d->unread++;
+	else if (bit == 0)
+		d->set++;
+	else
+		d->clear++;
+	if (!json_object_get(obj, "blocked"))
+		return 0;
+	err = jread_bool_null(j, obj, "blocked", &blocked);
+	if (!err && blocked >= 0)
+		*(blocked ? &d->blocked : &d->unblocked) += 1;
+	return err;
+}
+
+static int read_owner(struct jread *j, struct adv_side *s, const json_t *obj, struct adv_dev *d)
+{
+	char *id = NULL, *name = NULL;
+	uint64_t start = 0;
+	bool null;
+	json_t *vm;
+	int err = jread_obj(j, obj, "vm", &vm);
+
+	if (!err)
+		err = jread_str_null(j, vm, "id", &id);
+	if (!err)
+		err = jread_str_null(j, vm, "name", &name);
+	if (!err)
+		err = jread_u64_null(j, vm, "start", 0, LIMIT, &start, &null);
+	if (!err && id) {
+		d->vm_start = start;
+		err = replace(&d->vm_id, id);
+		if (!err && !get_vm(s, id, start, name))
+			err = -ENOMEM;
+	}
+	free(id);
+	free(name);
+	return err;
+}
+
+static int read_function(struct jread *j, struct adv_side *s, const json_t *obj, size_t nr,
+			 struct adv_dev **out)
+{
+	static const char *const kinds[] = { "vf", "integrated", "display", "endpoint",
+					     "pf", "bridge",	 NULL };
+	char *bdf = NULL, *name = NULL;
+	bool listed = false, backdoor = false, null = true;
+	uint64_t size = 0;
+	struct adv_dev *d;
+	int kind, blocks = -1, err;
+
+	jread_at(j, "functions[%zu].", nr);
+	*out = NULL;
+	err = jread_str(j, obj, "bdf", &bdf);
+	if (!err && strlen(bdf) > 15)
+		err = jread_bad(j, "%sbdf is no PCI address", j->where);
+	if (!err)
+		err = read_word(j, obj, "kind", kinds, &kind);
+	if (!err)
+		err = jread_str_null(j, obj, "name", &name);
+	if (!err)
+		err = jread_bool(j, obj, "listed", &listed);
+	if (!err)
+		err = jread_bool(j, obj, "backdoor", &backdoor);
+	if (!err)
+		err = jread_bool_null(j, obj, "snoop_control", &blocks);
+	if (!err)
+		err = jread_u64_null(j, obj, "group_size", 0, 65536, &size, &null);
+	/* Nobody decides about a bridge's own accesses. */
+	if (err || kind == 5)
+		goto out;
+	d = get_dev(s, bdf);
+	err = !d || replace(&d->name, name) ? -ENOMEM : 0;
+	if (err)
+		goto out;
+	d->kind = rule_kind(kind, listed);
+	d->backdoor = backdoor || listed ? TRI_YES : TRI_NO;
+	if (blocks >= 0)
+		d->blocks = blocks ? TRI_YES : TRI_NO;
+	if (!null)
+		d->alone = size == 1 ? TRI_YES : TRI_NO;
+	err = read_ability(j, obj, d);
+	if (!err)
+		err = read_bit(j, obj, d);
+	if (!err)
+		err = read_owner(j, s, obj, d);
+	*out = d;
+out:
+	free(bdf);
+	free(name);
+	return err;
+}
+
+/* Counts of one socket: all three kinds must be known for a number. */
+static int read_socket(struct jread *j, const json_t *obj, uint64_t *sum)
+{
+	static const char *const keys[] = { "reads", "writes", "partial_writes" };
+	uint64_t v = 0;
+	int err = 0;
+
+	*sum = 0;
+	for (size_t i = 0; !err && i < 3; i++, *sum += v)
+		err = jread_u64(j, obj, keys[i], 0, LIMIT / 4, &v);
+	return err;
+}
+
+/* Of the function's socket, or of all where it is not known. */
+static int read_requests(struct jread *j, const json_t *requests, const json_t *function,
+			 struct adv_dev *d)
+{
+	static const char *const words[] = { "none", "partial", "full", NULL };
+	json_t *sockets, *one;
+	uint64_t socket = 0, sum = 0, at, count;
+	bool null = true;
+	size_t i;
+	int coverage, err;
+
+	jread_at(j, "requests.");
+	err = read_word(j, requests, "coverage", words, &coverage);
+	if (!err && coverage < 0)
+		err = jread_bad(j, "requests.coverage is null");
+	if (!err)
+		err = jread_array(j, requests, "sockets", &sockets);
+	if (!err && json_object_get(function, "socket"))
+		err = jread_u64_null(j, function, "socket", 0, 65536, &socket, &null);
+	if (err)
+		return err;
+	json_array_foreach(sockets, i, one) {
+		err = jread_u64(j, one, "socket", 0, 65536, &at);
+		if (!err)
+			err = read_socket(j, one, &count);
+		if (err)
+			return err;
+		if (null || at == socket)
+			sum += count;
+	}
+	if (sum > LIMIT || d->requests > LIMIT)
+		return jread_bad(j, "requests are absurdly many");
+	/* The worst of all readings. */
+	if (d->coverage == COVERAGE_UNKNOWN || coverage < (int)d->coverage)
+		d->coverage = coverage;
+	d->requests += sum;
+	d->requests_readings++;
+	return 0;
+}
+
+/* Time spent flushing for a VM at map and unmap, in the interval; null in one line: not known. */
+static int read_flush(struct jread *j, struct adv_side *s, const json_t *obj, size_t nr)
+{
+	uint64_t start = 0, ns = 0;
+	struct adv_vm *vm = NULL;
+	bool no_start, null;
+	char *id = NULL;
+	int err;
+
+	jread_at(j, "vms[%zu].", nr);
+	err = jread_str_null(j, obj, "id", &id);
+	if (!err)
+		err = jread_u64_null(j, obj, "start", 0, LIMIT, &start, &no_start);
+	if (!err)
+		err = jread_u64_null(j, obj, "flush_ns", 0, LIMIT / 1000, &ns, &null);
+	if (!err && id)
+		vm = get_vm(s, id, start, NULL);
+	if (!err && id && !vm)
+		err = -ENOMEM;
+	free(id);
+	if (err || !vm)
+		return err;
+	if (ns > LIMIT || vm->flush_ns > LIMIT)
+		return jread_bad(j, "vms[%zu].flush_ns is absurd", nr);
+	vm->flush_gap |= null;
+	vm->flush_known = !vm->flush_gap;
+	vm->flush_ns += ns;
+	return 0;
+}
+
+static int read_flushes(struct jread *j, struct adv_side *s, const json_t *root)
+{
+	json_t *vms, *obj;
+	size_t i;
+	int err;
+
+	jread_at(j, "%s", "");
+	if (!json_object_get(root, "vms"))
+		return 0;
+	err = jread_array(j, root, "vms", &vms);
+	if (err)
+		return err;
+	json_array_foreach(vms, i, obj) {
+		err = read_flush(j, s, obj, i);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int read_frame(struct jread *j, struct adv_side *s, const json_t *root)
+{
+	json_t *functions, *requests = json_object_get(root, "requests"), *obj;
+	uint64_t cpus = 0;
+	struct adv_dev *d;
+	char *text = NULL;
+	size_t i;
+	int err = jread_str(j, root, "schema", &text);
+
+	if (!err && strcmp(text, NS_SCHEMA))
+		err = jread_bad(
+			j, "schema is \"%s\", not \"%s\": written by another version or program",
+			text, NS_SCHEMA);
+	free(text);
+	text = NULL;
+	if (!err)
+		err = jread_str(j, root, "kernel", &text);
+	if (!err)
+		err = replace(&s->kernel, text);
+	free(text);
+	if (!err && json_object_get(root, "cpus")) {
+		err = jread_u64(j, root, "cpus", 1, 1 << 20, &cpus);
+		s->cpus = cpus;
+	}
+	if (!err && requests && !json_is_object(requests))
+		err = jread_bad(j, "requests is not an object");
+	if (!err)
+		err = jread_array(j, root, "functions", &functions);
+	if (err)
+		return err;
+	json_array_foreach(functions, i, obj) {
+		err = read_function(j, s, obj, i, &d);
+		if (!err && d && requests)
+			err = read_requests(j, requests, obj, d);
+		if (err)
+			return err;
+	}
+	return read_flushes(j, s, root);
+}
+
+int side_watch_line(struct adv_side *s, const char *text, size_t len, char **error)
+{
+	struct jread j = { 0 };
+	json_error_t jerr;
+	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &jerr);
+	int64_t wall_ns = 0;
+	int err;
+
+	if (!root || !json_is_object(root))
+		err = jread_bad(&j, "not a JSON object");
+	else
+		err = read_wall(&j, root, &wall_ns);
+	/* What was looked at once, by list, holds whenever it was. */
+	if (!err && (json_integer_value(json_object_get(root, "interval_ns")) == 0 ||
+		     (wall_ns >= s->from_ns && wall_ns <= s->to_ns)))
+		err = read_frame(&j, s, root);
+	json_decref(root);
+	*error = j.error;
+	return err;
+}
+
+/* --- files ---------------------------------------------------------------- */
+
+typedef int (*line_cb)(void *ctx, const char *line, size_t len, unsigned long nr);
+
+static int each_line(const char *path, line_cb cb, void *ctx)
+{
+	FILE *f = fopen(path, "re");
+	unsigned long nr = 0;
+	char *line = NULL;
+	size_t cap = 0;
+	ssize_t n;
+	int err = 0;
+
+	if (!f) {
+		log_err("the recording %s cannot be opened: %s", path, strerror(errno));
+		return -EINVAL;
+	}
+	errno = 0;
+	while (!err && (n = getline(&line, &cap, f)) > 0) {
+		nr++;
+		if (line[n - 1] == '\n')
+			n--;
+		if ((size_t)n > LINE_MAX_BYTES) {
+			log_err("%s, line %lu: longer than %u MiB, not a recording", path, nr,
+				LINE_MAX_BYTES >> 20);
+			err = -EBADMSG;
+		} else {
+			err = cb(ctx, line, n, nr);
+		}
+	}
+	if (!err && ferror(f)) {
+		err = errno == EISDIR ? -EINVAL : -EIO;
+		log_err("%s cannot be read: %s", path, strerror(errno));
+	}
+	free(line);
+	fclose(f);
+	return err;
+}
+
+struct peek {
+	struct adv_file *file;
+	char *last;
+	size_t last_len;
+};
+
+static int peek_head(struct adv_file *file, const char *line, size_t len, unsigned long nr,
+		     int64_t *wall_ns)
+{
+	json_t *root = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+	struct jread j = { 0 };
+	char *schema = NULL;
+	int err = json_is_object(root) ? 0 : jread_bad(&j, "not a JSON object");
+
+	if (!err)
+		err = jread_str(&j, root, "schema", &schema);
+	if (!err && strcmp(schema, NS_SCHEMA) && strcmp(schema, "wbinvdtop/1"))
+		err = jread_bad(&j, "schema is \"%s\", neither \"%s\" nor \"wbinvdtop/1\"", schema,
+				NS_SCHEMA);
+	if (!err)
+		file->is_watch = !strcmp(schema, NS_SCHEMA);
+	if (!err)
+		err = read_wall(&j, root, wall_ns);
+	if (err)
+		log_err("%s, line %lu: %s", file->path, nr, j.error ? j.error : "out of memory");
+	free(j.error);
+	free(schema);
+	json_decref(root);
+	return err;
+}
+
+static int peek_line(void *ctx, const char *line, size_t len, unsigned long nr)
+{
+	struct peek *p = ctx;
+	char *copy;
+
+	p->file->lines = nr;
+	if (nr == 1)
+		return peek_head(p->file, line, len, nr, &p->file->first_ns);
+	copy = realloc(p->last, len + 1);
+	if (!copy)
+		return -ENOMEM;
+	p->last = copy;
+	memcpy(copy, line, len);
+	p->last_len = len;
+	return 0;
+}
+
+static int peek_file(struct adv_file *file)
+{
+	struct peek p = { .file = file };
+	int err = each_line(file->path, peek_line, &p);
+
+	if (!err && !file->lines) {
+		log_err("%s is empty; it should hold what --record or --json writes", file->path);
+		err = -EBADMSG;
+	}
+	file->last_ns = file->first_ns;
+	if (!err && p.last)
+		err = peek_head(file, p.last, p.last_len, file->lines, &file->last_ns);
+	free(p.last);
+	return err;
+}
+
+struct watch_ctx {
+	struct adv_side *s;
+	const char *path;
+};
+
+static int on_watch_line(void *ctx, const char *line, size_t len, unsigned long nr)
+{
+	struct watch_ctx *w = ctx;
+	char *error = NULL;
+	int err = side_watch_line(w->s, line, len, &error);
+
+	if (err)
+		log_err("%s, line %lu: %s", w->path, nr, error ? error : "out of memory");
+	free(error);
+	return err;
+}
+
+/* What all recordings have in common; lists of one line hold at any time. */
+static int find_window(struct adv_side *s, uint64_t min_overlap_ns)
+{
+	const struct adv_file *a = NULL, *b = NULL;
+	int64_t span;
+
+	s->from_ns = INT64_MIN;
+	s->to_ns = INT64_MAX;
+	for (size_t i = 0; i < s->nr_files; i++) {
+		const struct adv_file *f = &s->files[i];
+
+		if (f->lines < 2 && f->is_watch)
+			continue;
+		if (f->first_ns > s->from_ns) {
+			s->from_ns = f->first_ns;
+			a = f;
+		}
+		if (f->last_ns < s->to_ns) {
+			s->to_ns = f->last_ns;
+			b = f;
+		}
+	}
+	if (!a || !b)
+		return 0;
+	span = s->to_ns - s->from_ns;
+	if (span >= 0 && (uint64_t)span >= min_overlap_ns)
+		return 0;
+	if (span < 0)
+		span = 0;
+	if (a == b)
+		log_err("%s lasts %.1f s, less than the %.1f s of --min-overlap", a->path,
+			(double)span / NSEC_PER_SEC, (double)min_overlap_ns / NSEC_PER_SEC);
+	else
+		log_err("%s and %s have %.1f s in common, less than the %.1f s of --min-overlap",
+			a->path, b->path, (double)span / NSEC_PER_SEC,
+			(double)min_overlap_ns / NSEC_PER_SEC);
+	return -EINVAL;
+}
+
+/* A VM that both kinds of recordings should have, and do not. */
+static int check_vms(const struct adv_side *s)
+{
+	bool top = false, watch = false;
+	size_t both = 0, of_devs = 0;
+
+	for (size_t i = 0; i < s->nr_files; i++) {
+		top |= !s->files[i].is_watch;
+		watch |= s->files[i].is_watch && s->files[i].lines > 1;
+	}
+	if (!top || !watch)
+		return 0;
+	for (size_t i = 0; i < s->nr_devs; i++) {
+		const struct adv_dev *d = &s->devs[i];
+		const struct adv_vm *vm = side_find_vm(s, d->vm_id, d->vm_start);
+
+		of_devs += d->vm_id && d->kind;
+		both += vm && vm->seen;
+	}
+	if (!of_devs || both)
+		return 0;
+	log_err("the recordings of the %s have no VM in common (by id and start): they are of different VMs or hosts",
+		s->name);
+	return -EINVAL;
+}
+
+int side_read(struct adv_side *s, const char *const *paths, size_t n, uint64_t min_overlap_ns)
+{
+	int err = 0;
+
+	s->files = calloc(n, sizeof(*s->files));
+	if (!s->files)
+		return -ENOMEM;
+	s->nr_files = n;
+	for (size_t i = 0; !err && i < n; i++) {
+		s->files[i].path = paths[i];
+		err = peek_file(&s->files[i]);
+	}
+	if (!err)
+		err = find_window(s, min_overlap_ns);
+	for (size_t i = 0; !err && i < n; i++) {
+		struct watch_ctx w = { s, paths[i] };
+
+		err = s->files[i].is_watch ? each_line(paths[i], on_watch_line, &w) :
+					     read_top(s, paths[i]);
+	}
+	return err ? err : check_vms(s);
+}
