@@ -30,11 +30,11 @@ static __noinline __u64 new_vm(__u64 kvm, struct task_struct *task)
 	if (dentry && !read_field(name, struct dentry, dentry, d_name.name))
 		bpf_probe_read_kernel_str(vm.id, sizeof(vm.id), (void *)name);
 
-	if (bpf_map_update_elem(&vms, &gen, &vm, BPF_NOEXIST))
+	if (table_update(&vms, &gen, &vm, BPF_NOEXIST))
 		return 0;
 	if (!bpf_map_update_elem(&live, &kvm, &gen, BPF_NOEXIST))
 		return gen;
-	bpf_map_delete_elem(&vms, &gen);
+	table_delete(&vms, &gen);
 	/* Another vCPU of the VM was faster. */
 	other = bpf_map_lookup_elem(&live, &kvm);
 	return other ? *other : 0;
@@ -51,28 +51,35 @@ static __always_inline __u64 vm_gen(__u64 kvm, struct task_struct *task)
  * The place of a vCPU: the upper bits of its address times 2^32 / golden ratio.
  * The verifier forbids arithmetic with pointers, but not with half of one.
  */
-static __always_inline __u32 place_of(__u64 vcpu)
+static __always_inline struct wb_vcpu_val *place_of(__u64 vcpu)
 {
+	struct wb_vcpu_val *e;
 	__u32 low;
 
 	asm volatile("%0 = %1" : "=w"(low) : "w"((__u32)vcpu));
-	return (low * 0x9e3779b9U) >> (32 - WB_PLACES_BITS);
+	e = &places[(low * 0x9e3779b9U) >> (32 - WB_PLACES_BITS)].vcpu;
+	/* Or else the compiler computes it anew for each field. */
+	asm volatile("" : "+r"(e));
+	return e;
+}
+
+static __noinline struct wb_vcpu_val *find_hashed(__u64 vcpu)
+{
+	return bpf_map_lookup_elem(&vcpus, &vcpu);
 }
 
 static __always_inline struct wb_vcpu_val *find_vcpu(__u64 vcpu)
 {
-	__u32 place = place_of(vcpu);
-	struct wb_vcpu_val *e = bpf_map_lookup_elem(&places, &place);
+	struct wb_vcpu_val *e = place_of(vcpu);
 
-	if (e && e->vcpu == vcpu)
+	if (likely(e->vcpu == vcpu))
 		return e;
-	return bpf_map_lookup_elem(&vcpus, &vcpu);
+	return find_hashed(vcpu);
 }
 
-/* An announcement and the callback call for attention; without them, or with a threshold, always. */
-static __always_inline bool always_attend(void)
+static __always_inline __u64 open_seq(const struct wb_vcpu_val *e)
 {
-	return !have_callback || threshold_ns;
+	return e->open_seq & ~WB_ATTENTION;
 }
 
 /* Ends an exit whose end was not seen, as far as is known. */
@@ -81,55 +88,69 @@ static __always_inline void settle(struct wb_vcpu_val *e)
 	if (e->published)
 		withdraw(e);
 	e->untimed++;
-	if (have_callback ? e->flush_seq == e->begin_seq : e->noncoherent) {
+	if (have_callback ? e->flush_seq == open_seq(e) : e->noncoherent) {
 		e->flushes++;
 		e->cpus_flushed += e->pending_cpus;
 	} else {
 		e->skips++;
 	}
 	e->flush_seq = NO_SEQ;
-	e->attention = always_attend();
-	e->begin_ns = 0;
+	e->open_seq = 0;
 	if (count_open)
 		__sync_fetch_and_add(&nr_open, -1);
+}
+
+static __always_inline void keep(struct wb_vcpu_val *e)
+{
+	__u64 serial = e->serial;
+
+	if (table_update(&retired, &serial, e, BPF_ANY))
+		__sync_fetch_and_add(&losses.full_retired, e->flushes + e->skips - e->ends_alone);
+}
+
+static __always_inline void clear_place(struct wb_vcpu_val *e)
+{
+	__builtin_memset(e, 0, offsetof(struct wb_vcpu_val, vcpu));
+	__builtin_memset(&e->kvm, 0, sizeof(*e) - offsetof(struct wb_vcpu_val, kvm));
+	/* Nobody may take the place before all of it is empty. */
+	__sync_val_compare_and_swap(&e->vcpu, WB_PLACE_CLEARED, 0);
 }
 
 /* Keeps a destroyed vCPU's figures for user space and frees its address. */
 static __noinline int retire(__u64 vcpu)
 {
-	struct wb_vcpu_val *e = find_vcpu(vcpu), *empty;
-	__u32 taken = 1, place = place_of(vcpu);
-	__u64 serial;
+	struct wb_vcpu_val *e = place_of(vcpu);
 
+	if (e->vcpu == vcpu) {
+		if (e->open_seq)
+			settle(e);
+		/* Of several that try, one does; from here on the address finds nothing. */
+		if (__sync_val_compare_and_swap(&e->vcpu, vcpu, WB_PLACE_CLEARED) == vcpu) {
+			keep(e);
+			clear_place(e);
+		}
+		return 0;
+	}
+	e = find_hashed(vcpu);
 	if (!e)
 		return 0;
-	if (e->begin_ns)
+	if (e->open_seq)
 		settle(e);
-	serial = e->serial;
-	if (bpf_map_update_elem(&retired, &serial, e, BPF_ANY))
-		__sync_fetch_and_add(&losses.full_retired, e->flushes + e->skips - e->ends_alone);
-	if (!bpf_map_delete_elem(&vcpus, &vcpu))
-		return 0;
-	/* Nobody may take the place before all of it is empty. */
-	empty = bpf_map_lookup_elem(&blank, &taken);
-	if (!empty || bpf_map_update_elem(&places, &place, empty, BPF_EXIST))
-		return 0;
-	e = bpf_map_lookup_elem(&places, &place);
-	if (e)
-		__sync_val_compare_and_swap(&e->vcpu, WB_PLACE_CLEARED, 0);
+	keep(e);
+	table_delete(&vcpus, &vcpu);
 	return 0;
 }
 
 /* An entry of zeroes, NULL: there is no room. */
 static __always_inline struct wb_vcpu_val *empty_entry(__u64 vcpu)
 {
-	__u32 zero = 0, place = place_of(vcpu);
-	struct wb_vcpu_val *e = bpf_map_lookup_elem(&places, &place);
+	struct wb_vcpu_val *e = place_of(vcpu);
+	__u32 zero = 0;
 
-	if (e && !__sync_val_compare_and_swap(&e->vcpu, 0, vcpu))
+	if (!__sync_val_compare_and_swap(&e->vcpu, 0, vcpu))
 		return e;
 	e = bpf_map_lookup_elem(&blank, &zero);
-	if (!e || bpf_map_update_elem(&vcpus, &vcpu, e, BPF_NOEXIST))
+	if (!e || table_update(&vcpus, &vcpu, e, BPF_NOEXIST))
 		return NULL;
 	return bpf_map_lookup_elem(&vcpus, &vcpu);
 }
@@ -149,7 +170,8 @@ static __noinline struct wb_vcpu_val *new_vcpu(__u64 vcpu, __u64 kvm)
 	e->vcpu = vcpu;
 	e->kvm = kvm;
 	e->flush_seq = NO_SEQ;
-	e->attention = always_attend();
+	/* An announcement and the callback call for attention; without them, or with a threshold, all do. */
+	e->fast = have_callback && !threshold_ns ? vcpu : 0;
 	e->serial = __sync_fetch_and_add(&next_serial, 1);
 	e->serial_again = e->serial;
 	e->gen = gen;
@@ -161,11 +183,11 @@ static __noinline struct wb_vcpu_val *new_vcpu(__u64 vcpu, __u64 kvm)
  * belongs to another vCPU is retired first: where KVM's destruction of vCPUs
  * cannot be probed, this is how a reused address is noticed.
  */
-static __always_inline struct wb_vcpu_val *get_vcpu(__u64 vcpu, __u64 kvm, __u64 seq)
+static __always_inline struct wb_vcpu_val *get_vcpu(__u64 vcpu, __u64 kvm)
 {
 	struct wb_vcpu_val *e = find_vcpu(vcpu);
 
-	if (e && e->kvm == kvm && e->begin_seq <= seq)
+	if (e && e->kvm == kvm)
 		return e;
 	if (e)
 		retire(vcpu);
@@ -201,35 +223,28 @@ static __always_inline void new_max(struct wb_vcpu_val *e, __u64 ns, __u64 word)
 /* A timed exit's duration. */
 static __always_inline void add_time(struct wb_vcpu_val *e, __u64 ns)
 {
-	__u64 word = (__u64)epoch << WB_MAX_NS_BITS | ns;
-	__u32 slot;
+	__u32 slot = wb_hist_slot(ns);
+	__u64 word = max_word(ns);
 
 	e->emulation_ns += ns;
-	if (ns < WB_HIST_TABLE_NS) {
-		slot = hist_slots[ns / WB_HIST_TABLE_STEP];
-	} else {
-		slot = wb_hist_slot(ns);
-		word = max_word(ns);
-	}
-	if (word > e->max[0])
-		new_max(e, ns, word);
 	if (slot < WB_HIST_SLOTS)
 		e->hist[slot]++;
+	if (word > e->max[0])
+		new_max(e, ns, word);
 }
 
 /* count: nr_open is kept, for the exit source. */
 static __always_inline void exit_begin(__u64 vcpu, __u64 kvm, __u64 seq, __u32 noncoherent,
 				       bool count)
 {
-	struct wb_vcpu_val *e = get_vcpu(vcpu, kvm, seq);
+	struct wb_vcpu_val *e = get_vcpu(vcpu, kvm);
 
 	if (!e) {
 		atomic_inc(&losses.full_begins);
 		return;
 	}
-	if (e->begin_ns)
+	if (e->open_seq)
 		settle(e);
-	e->begin_seq = seq;
 	e->noncoherent = noncoherent;
 	if (noncoherent) {
 		if (have_callback)
@@ -237,6 +252,7 @@ static __always_inline void exit_begin(__u64 vcpu, __u64 kvm, __u64 seq, __u32 n
 		else
 			e->pending_cpus = count_cpus(vcpu, true);
 	}
+	e->open_seq = seq | (e->fast && !e->published ? 0 : WB_ATTENTION);
 	if (count)
 		atomic_inc(&nr_open);
 	e->begin_ns = bpf_ktime_get_ns();
@@ -263,7 +279,6 @@ static __always_inline bool outcome(__u64 vcpu, struct wb_vcpu_val *e, __u64 seq
 {
 	bool flushed = was_flushed(vcpu, e, seq);
 
-	e->attention = always_attend();
 	if (flushed) {
 		e->flushes++;
 		e->cpus_flushed += e->pending_cpus;
@@ -280,13 +295,12 @@ static __always_inline bool outcome(__u64 vcpu, struct wb_vcpu_val *e, __u64 seq
 static __noinline int end_alone(__u64 vcpu, __u64 seq)
 {
 	__u64 kvm = vcpu_kvm(vcpu);
-	struct wb_vcpu_val *e = get_vcpu(vcpu, kvm, seq);
+	struct wb_vcpu_val *e = get_vcpu(vcpu, kvm);
 
 	if (!e)
 		return 0;
-	if (e->begin_ns)
+	if (e->open_seq)
 		settle(e);
-	e->begin_seq = seq;
 	e->ends_alone++;
 	e->untimed++;
 	e->noncoherent = kvm_noncoherent(kvm);
@@ -296,16 +310,16 @@ static __noinline int end_alone(__u64 vcpu, __u64 seq)
 	return 0;
 }
 
-static __always_inline void close_exit(__u64 vcpu, struct wb_vcpu_val *e, __u64 seq, __u64 now,
-				       bool count)
+static __always_inline void close_exit(__u64 vcpu, struct wb_vcpu_val *e, __u64 now, bool count)
 {
-	__u64 ns = now - e->begin_ns;
+	__u64 ns = now - e->begin_ns, seq = open_seq(e);
+	bool plain = e->open_seq == seq;
 
-	e->begin_ns = 0;
+	e->open_seq = 0;
 	if (count)
 		__sync_fetch_and_add(&nr_open, -1);
 	add_time(e, ns);
-	if (!e->attention) {
+	if (plain) {
 		e->skips++;
 		return;
 	}
@@ -313,13 +327,12 @@ static __always_inline void close_exit(__u64 vcpu, struct wb_vcpu_val *e, __u64 
 		report_outlier(e, now, ns);
 }
 
-static __always_inline void exit_end(__u64 vcpu, __u64 seq)
+static __always_inline void exit_end(__u64 vcpu, __u64 seq, __u64 now)
 {
-	__u64 now = bpf_ktime_get_ns();
 	struct wb_vcpu_val *e = find_vcpu(vcpu);
 
-	if (e && e->begin_ns && e->begin_seq == seq)
-		close_exit(vcpu, e, seq, now, false);
+	if (e && e->open_seq && open_seq(e) == seq)
+		close_exit(vcpu, e, now, false);
 	else
 		end_alone(vcpu, seq);
 }

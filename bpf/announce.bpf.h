@@ -45,9 +45,12 @@ struct mask_ctx {
 
 static __always_inline bool cpu_is_online(__u32 cpu)
 {
-	const struct rq *rq = &runqueues ? bpf_per_cpu_ptr(&runqueues, cpu) : NULL;
+	const struct rq *rq;
 
-	return !rq || rq->online;
+	if (!&runqueues)
+		return true;
+	rq = bpf_per_cpu_ptr(&runqueues, cpu);
+	return rq && rq->online;
 }
 
 /* Loops are helpers' with callbacks: the verifier walks a callback once, a loop 64 times. */
@@ -72,7 +75,7 @@ static long each_cpu(__u32 i, struct mask_ctx *c)
 
 static long announce_word(__u32 i, struct mask_ctx *c)
 {
-	if (i >= mask_words || i >= MAX_MASK_WORDS)
+	if (i >= mask_words || i >= WB_MAX_MASK_WORDS)
 		return 1;
 	c->bits = 0;
 	bpf_probe_read_kernel(&c->bits, sizeof(c->bits), (void *)(c->from + 8 * i));
@@ -84,7 +87,7 @@ static long announce_word(__u32 i, struct mask_ctx *c)
 
 static long withdraw_word(__u32 i, struct mask_ctx *c)
 {
-	if (i >= mask_words || i >= MAX_MASK_WORDS)
+	if (i >= mask_words || i >= WB_MAX_MASK_WORDS)
 		return 1;
 	c->bits = c->e->mask[i];
 	c->word = i;
@@ -94,7 +97,7 @@ static long withdraw_word(__u32 i, struct mask_ctx *c)
 
 static long count_word(__u32 i, struct mask_ctx *c)
 {
-	if (i >= mask_words || i >= MAX_MASK_WORDS)
+	if (i >= mask_words || i >= WB_MAX_MASK_WORDS)
 		return 1;
 	c->bits = 0;
 	bpf_probe_read_kernel(&c->bits, sizeof(c->bits), (void *)(c->from + 8 * i));
@@ -124,7 +127,6 @@ static __noinline int announce(struct wb_vcpu_val *e)
 		return 0;
 	for_each_mask_word(announce_word, &c);
 	e->published = 1;
-	e->attention = 1;
 	return 0;
 }
 

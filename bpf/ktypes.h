@@ -130,9 +130,37 @@ struct kvm_vfio_group {
 	struct file *file;
 };
 
-struct trace_event_raw_kvm_exit {
-	unsigned int exit_reason;
-	__u32 isa;
+/* The vendor modules', for the reason of an exit. */
+struct vmcb_control_area {
+	__u64 exit_code;
+};
+
+struct vmcb {
+	struct vmcb_control_area control;
+};
+
+struct vcpu_svm {
+	struct kvm_vcpu vcpu;
+	struct vmcb *vmcb;
+};
+
+union vmx_exit_reason {
+	__u32 full;
+};
+
+struct vcpu_vmx {
+	struct kvm_vcpu vcpu;
+	union vmx_exit_reason exit_reason;
+};
+
+/* Since 6.16. */
+struct vcpu_vt {
+	union vmx_exit_reason exit_reason;
+};
+
+struct vcpu_vmx___vt {
+	struct kvm_vcpu vcpu;
+	struct vcpu_vt vt;
 };
 
 struct trace_event_raw_kvm_emulate_insn {
@@ -152,6 +180,12 @@ struct bpf_iter__task_file {
 	struct task_struct *task;
 	__u32 fd;
 	struct file *file;
+};
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	void *key;
+	void *value;
 };
 
 struct rq {

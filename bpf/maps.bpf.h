@@ -13,37 +13,40 @@
 #include "ktypes.h"
 #include "wbinvd_abi.h"
 
-/* A machine of 8,192 CPUs, the most that Debian's kernels are built for. */
-#define MAX_MASK_WORDS 128
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
 
 /* Set by user space before loading; constants to the verifier. */
 const volatile __u32 mask_words = 1; /* (possible CPUs + 63) / 64 */
 const volatile __u64 threshold_ns;   /* 0: no outliers wanted */
 const volatile bool count_open;	     /* keep nr_open, for the exit source */
 const volatile bool have_callback;   /* the flush callback's programs are attached */
+const volatile __u32 vcpu_size;	     /* bytes of a value of vcpus and retired */
 /* wb_hist_slot() of the multiples of WB_HIST_TABLE_STEP. */
 const volatile __u8 hist_slots[WB_HIST_TABLE];
 
-/* The interval's number, advanced by user space with each reading. */
-__u32 epoch = 1;
+/* The interval's number, where words of maxima have it; advanced by user space with each reading. */
+__u64 epoch = 1ULL << WB_MAX_NS_BITS;
 
 /* Exits between their begin and end: kvm_entry has something to do. */
 __s64 nr_open;
+
+/* Runs of kp_begin and kp_callback_begin, against the kernel's count of the calls. */
+__u64 kprobe_begins;
+__u64 kprobe_callbacks;
 
 __u64 next_gen = WB_GEN_FIRST;
 __u64 next_serial = 1;
 struct wb_losses losses;
 
+struct wb_changes changes;
+
 /*
- * vCPUs, each where its address falls: an array's entry is found by a tenth of
- * the instructions that a hash takes.  A vCPU whose place is taken is in vcpus.
+ * vCPUs, each where its address falls: no lookup, and user space reads them as
+ * memory.  A vCPU whose place is taken is in vcpus.  Where user space wants no
+ * places, all of them are taken by the address ~0.
  */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, WB_PLACES);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct wb_vcpu_val));
-} places SEC(".maps");
+union wb_place places[WB_PLACES];
 
 /* The other vCPUs by address of struct kvm_vcpu; the value is longer by the CPU mask. */
 struct {
@@ -63,13 +66,10 @@ struct {
 	__uint(value_size, sizeof(struct wb_vcpu_val));
 } retired SEC(".maps");
 
-/*
- * What new and cleared entries are made from: 0 is all zeroes, 1 is that but
- * for vcpu, which is WB_PLACE_CLEARED.  Never written here.
- */
+/* What new entries of vcpus are made from: zeroes, never written. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, 1);
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(struct wb_vcpu_val));
 } blank SEC(".maps");
@@ -123,6 +123,27 @@ struct {
 
 #define atomic_inc(p) __sync_fetch_and_add(p, 1)
 
+/* Insertion into and deletion from a map that user space reads, see struct wb_changes. */
+static __always_inline long table_update(void *map, const void *key, const void *value, __u64 flags)
+{
+	long err;
+
+	atomic_inc(&changes.begun);
+	err = bpf_map_update_elem(map, key, value, flags);
+	atomic_inc(&changes.done);
+	return err;
+}
+
+static __always_inline long table_delete(void *map, const void *key)
+{
+	long err;
+
+	atomic_inc(&changes.begun);
+	err = bpf_map_delete_elem(map, key);
+	atomic_inc(&changes.done);
+	return err;
+}
+
 /*
  * A pointer that the verifier knows, moved to a field.  A load with the
  * field's offset in the instruction cannot reach beyond 32 KiB, and struct
@@ -144,7 +165,7 @@ static __always_inline __u64 max_word(__u64 ns)
 {
 	if (ns > WB_MAX_NS_MASK)
 		ns = WB_MAX_NS_MASK;
-	return (__u64)epoch << WB_MAX_NS_BITS | ns;
+	return epoch | ns;
 }
 
 /*

@@ -40,13 +40,14 @@ static __always_inline bool own_callback(void)
 	if (!vcpu || in_hardirq())
 		return false;
 	seq = vcpu_seq(vcpu);
-	e = get_vcpu(vcpu, vcpu_kvm(vcpu), seq);
+	e = get_vcpu(vcpu, vcpu_kvm(vcpu));
 	if (!e)
 		return true;
 	if (e->flush_seq == seq)
 		return false;
 	e->flush_seq = seq;
-	e->attention = 1;
+	if (e->open_seq)
+		e->open_seq |= WB_ATTENTION;
 	e->pending_cpus = count_cpus(vcpu, false);
 	return true;
 }
@@ -80,7 +81,7 @@ static __always_inline __u64 find_culprit(__u64 self, struct wb_vcpu_val **culpr
 	if (self) {
 		e = find_vcpu(self);
 		if (e && e->published && cpu / WORD_BITS < mask_words &&
-		    cpu / WORD_BITS < MAX_MASK_WORDS &&
+		    cpu / WORD_BITS < WB_MAX_MASK_WORDS &&
 		    e->mask[cpu / WORD_BITS] >> (cpu % WORD_BITS) & 1)
 			word -= announcement(e->vcpu);
 	}
@@ -123,7 +124,7 @@ static __noinline int add_victim(struct wb_victim_key *key, __u64 ns)
 		fresh.start_ns = leader->start_boottime;
 		bpf_probe_read_kernel_str(fresh.comm, sizeof(fresh.comm), leader->comm);
 		/* Another CPU may be faster: then its entry serves. */
-		bpf_map_update_elem(&victims, key, &fresh, BPF_NOEXIST);
+		table_update(&victims, key, &fresh, BPF_NOEXIST);
 		v = bpf_map_lookup_elem(&victims, key);
 	}
 	if (!v) {
@@ -132,7 +133,7 @@ static __noinline int add_victim(struct wb_victim_key *key, __u64 ns)
 	}
 	atomic_inc(&v->count);
 	__sync_fetch_and_add(&v->stall_ns, ns);
-	raise_max(&v->max[epoch & 1], max_word(ns));
+	raise_max(&v->max[epoch >> WB_MAX_NS_BITS & 1], max_word(ns));
 	raise_max(&v->max_ns, ns);
 	return 0;
 }

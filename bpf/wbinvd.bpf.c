@@ -4,26 +4,83 @@
  * exit or insn, with the flush callback and the destruction of VMs by fentry
  * or kprobe, whichever this kernel lets it attach.
  */
-#include "victims.bpf.h"
+#include "tables.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* fentry: KVM's handler of intercepted WBINVDs, and the emulator's way there. */
+/*
+ * fentry: KVM's handler of intercepted WBINVDs, and the emulator's way there.
+ *
+ * The two programs below decide what an exit costs: the plain skip of a vCPU
+ * that has its place is all that they do themselves, in few registers and with
+ * nothing to save around calls.
+ */
+
+static __noinline int begin_other(__u64 vcpu, __u64 kvm, __u64 seq, __u32 noncoherent)
+{
+	exit_begin(vcpu, kvm, seq, noncoherent, false);
+	return 0;
+}
+
+static __noinline int end_other(__u64 vcpu, __u64 seq, __u64 now)
+{
+	exit_end(vcpu, seq, now);
+	return 0;
+}
+
+static __noinline int add_other(struct wb_vcpu_val *e, __u64 ns)
+{
+	if (e)
+		add_time(e, ns);
+	return 0;
+}
+
+static __noinline int add_max(struct wb_vcpu_val *e, __u64 ns, __u64 word)
+{
+	if (e)
+		new_max(e, ns, word);
+	return 0;
+}
 
 SEC("fentry/kvm_emulate_wbinvd")
 int BPF_PROG(fe_begin, struct kvm_vcpu *vcpu)
 {
+	struct wb_vcpu_val *e = place_of((__u64)vcpu);
 	struct kvm *kvm = vcpu->kvm;
 	__u32 noncoherent = *(__u32 *)field_ptr(struct kvm, kvm, arch.noncoherent_dma_count);
+	__u64 seq = vcpu->stat.exits;
 
-	exit_begin((__u64)vcpu, (__u64)kvm, vcpu->stat.exits, noncoherent, false);
+	if (unlikely(noncoherent || e->fast != (__u64)vcpu || e->kvm != (__u64)kvm || e->open_seq))
+		return begin_other((__u64)vcpu, (__u64)kvm, seq, noncoherent);
+	/* The 0 that is in a register already. */
+	asm volatile("" : "+r"(noncoherent));
+	e->noncoherent = noncoherent;
+	e->open_seq = seq;
+	e->begin_ns = bpf_ktime_get_ns();
 	return 0;
 }
 
 SEC("fexit/kvm_emulate_wbinvd")
 int BPF_PROG(fe_end, struct kvm_vcpu *vcpu)
 {
-	exit_end((__u64)vcpu, vcpu->stat.exits);
+	__u64 now = bpf_ktime_get_ns(), seq = vcpu->stat.exits, ns, word;
+	struct wb_vcpu_val *e = place_of((__u64)vcpu);
+	__u32 slot;
+
+	if (unlikely(e->fast != (__u64)vcpu || e->open_seq != seq))
+		return end_other((__u64)vcpu, seq, now);
+	e->open_seq = 0;
+	e->skips++;
+	ns = now - e->begin_ns;
+	if (unlikely(ns >= WB_HIST_TABLE_NS))
+		return add_other(e, ns);
+	e->emulation_ns += ns;
+	slot = hist_slots[ns / WB_HIST_TABLE_STEP];
+	if (slot < WB_HIST_SLOTS)
+		e->hist[slot]++;
+	word = epoch | ns;
+	if (unlikely(word > e->max[0]))
+		return add_max(e, ns, word);
 	return 0;
 }
 
@@ -41,10 +98,10 @@ static __always_inline int task_begin(bool count)
 
 static __always_inline int task_end(void)
 {
-	__u64 vcpu = current_vcpu();
+	__u64 now = bpf_ktime_get_ns(), vcpu = current_vcpu();
 
 	if (vcpu)
-		exit_end(vcpu, vcpu_seq(vcpu));
+		exit_end(vcpu, vcpu_seq(vcpu), now);
 	return 0;
 }
 
@@ -63,6 +120,7 @@ int fe_emul_end(void *ctx)
 SEC("kprobe")
 int kp_begin(void *ctx)
 {
+	atomic_inc(&kprobe_begins);
 	return task_begin(false);
 }
 
@@ -92,6 +150,7 @@ int fe_callback_end(void *ctx)
 SEC("kprobe")
 int kp_callback_begin(void *ctx)
 {
+	atomic_inc(&kprobe_callbacks);
 	return callback_begin();
 }
 
@@ -146,37 +205,62 @@ int BPF_KPROBE(kp_vcpu_destroy, void *vcpu)
  * exit: from the hardware's exit to the next entry.  vcpu->stat.exits advances
  * between the two, and before or after kvm_exit depending on the kernel: what is
  * open ends at most one further on.
+ *
+ * Raw tracepoints, which the kernel skips for nothing but the program itself on
+ * the same CPU, and here that cannot be: nothing preempts these tracepoints.
+ * Programs of perf events are skipped wherever a task uses bpf(2) on its maps.
  */
 
-SEC("tp/kvm/kvm_exit")
-int tp_exit(struct trace_event_raw_kvm_exit *ctx)
+/* As the modules' own get_exit_info() has it. */
+static __always_inline bool left_for_wbinvd(__u64 vcpu, __u32 isa)
 {
-	__u32 reason = ctx->exit_reason, isa = ctx->isa;
+	__u64 vmcb = 0;
+	__u32 reason = 0;
 
-	if ((isa != KVM_ISA_SVM || reason != SVM_EXIT_WBINVD) &&
-	    (isa != KVM_ISA_VMX || reason != EXIT_REASON_WBINVD))
-		return 0;
-	return task_begin(true);
+	if (isa == KVM_ISA_SVM && bpf_core_field_exists(struct vcpu_svm, vmcb)) {
+		read_field(vmcb, struct vcpu_svm, vcpu, vmcb);
+		read_field(reason, struct vmcb, vmcb, control.exit_code);
+		return reason == SVM_EXIT_WBINVD;
+	}
+	if (isa != KVM_ISA_VMX)
+		return false;
+	if (bpf_core_field_exists(struct vcpu_vmx___vt, vt))
+		read_field(reason, struct vcpu_vmx___vt, vcpu, vt.exit_reason);
+	else if (bpf_core_field_exists(struct vcpu_vmx, exit_reason))
+		read_field(reason, struct vcpu_vmx, vcpu, exit_reason);
+	return reason == EXIT_REASON_WBINVD;
 }
 
-SEC("tp/kvm/kvm_entry")
-int tp_entry(void *ctx)
+SEC("raw_tp/kvm_exit")
+int rt_exit(struct bpf_raw_tracepoint_args *ctx)
 {
+	__u64 vcpu = ctx->args[0], kvm;
+
+	if (!left_for_wbinvd(vcpu, ctx->args[1]))
+		return 0;
+	kvm = vcpu_kvm(vcpu);
+	/* The first exit of a vCPU may have the number 0, which is none. */
+	exit_begin(vcpu, kvm, vcpu_seq(vcpu) + 1, kvm_noncoherent(kvm), true);
+	return 0;
+}
+
+SEC("raw_tp/kvm_entry")
+int rt_entry(struct bpf_raw_tracepoint_args *ctx)
+{
+	__u64 vcpu = ctx->args[0], now;
 	struct wb_vcpu_val *e;
-	__u64 vcpu, now;
 
 	if (!nr_open)
 		return 0;
 	now = bpf_ktime_get_ns();
-	vcpu = current_vcpu();
-	e = vcpu ? find_vcpu(vcpu) : NULL;
-	if (!e || !e->begin_ns)
+	e = find_vcpu(vcpu);
+	if (!e || !e->open_seq)
 		return 0;
 	/* Further on than one exit: this entry is not the one that ended it. */
-	if (vcpu_seq(vcpu) - e->begin_seq > 1)
+	if (vcpu_seq(vcpu) + 1 - open_seq(e) > 1)
 		settle(e);
 	else
-		close_exit(vcpu, e, e->begin_seq, now, true);
+		close_exit(vcpu, e, now, true);
 	return 0;
 }
 
@@ -217,56 +301,12 @@ int tp_insn(struct trace_event_raw_kvm_emulate_insn *ctx)
 	if (!vcpu)
 		return 0;
 	kvm = vcpu_kvm(vcpu);
-	e = get_vcpu(vcpu, kvm, vcpu_seq(vcpu));
+	e = get_vcpu(vcpu, kvm);
 	if (!e) {
 		atomic_inc(&losses.full_begins);
 		return 0;
 	}
 	e->skips++;
 	e->noncoherent = kvm_noncoherent(kvm);
-	return 0;
-}
-
-/* VMs that exist: files that are a VM or one of its vCPUs. */
-
-#define VM_NAME	  "kvm-vm"
-#define VCPU_NAME "kvm-vcpu"
-
-static __always_inline bool name_is(const char *name, const char *want, int len)
-{
-	int i;
-
-	for (i = 0; i < len; i++) {
-		if (name[i] != want[i])
-			return false;
-	}
-	return true;
-}
-
-SEC("iter/task_file")
-int list_vms(struct bpf_iter__task_file *ctx)
-{
-	struct wb_vm_rec rec = {};
-	struct file *file = ctx->file;
-	struct task_struct *task = ctx->task;
-	char name[10] = {};
-	__u64 kvm;
-
-	if (!file || !task)
-		return 0;
-	bpf_probe_read_kernel_str(name, sizeof(name), file->f_path.dentry->d_name.name);
-	if (name_is(name, VM_NAME, sizeof(VM_NAME)))
-		kvm = (__u64)file->private_data;
-	else if (name_is(name, VCPU_NAME, sizeof(VCPU_NAME) - 1))
-		kvm = vcpu_kvm((__u64)file->private_data);
-	else
-		return 0;
-	if (!kvm)
-		return 0;
-	rec.gen = vm_gen(kvm, task);
-	rec.tgid = task->tgid;
-	rec.fd = ctx->fd;
-	rec.noncoherent = kvm_noncoherent(kvm);
-	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
 	return 0;
 }

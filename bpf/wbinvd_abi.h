@@ -26,6 +26,9 @@
 #define WB_CULPRIT_OTHER  2ULL /* no flush of ours was under way */
 #define WB_GEN_FIRST	  16ULL
 
+/* In open_seq: the exit may be more than a plain skip. */
+#define WB_ATTENTION (1ULL << 63)
+
 /* In place of a vCPU's address: the entry is being emptied. */
 #define WB_PLACE_CLEARED 1ULL
 
@@ -53,8 +56,9 @@ struct wb_vcpu_val {
 	__u64 serial;	  /* of this entry, never reused */
 	__u64 vcpu;	  /* struct kvm_vcpu, the key */
 	__u64 kvm;	  /* struct kvm, to notice a reused address */
-	__u64 begin_ns;	  /* start of the open exit, CLOCK_MONOTONIC; 0: none is open */
-	__u64 begin_seq;  /* vcpu->stat.exits of the open exit, or of the last one */
+	__u64 fast;	  /* the key again where exits may be plain skips, else 0 */
+	__u64 begin_ns;	  /* start of the open exit, CLOCK_MONOTONIC */
+	__u64 open_seq;	  /* its vcpu->stat.exits, with WB_ATTENTION; 0: none is open */
 	__u64 flush_seq;  /* vcpu->stat.exits when the callback last ran here */
 	__u64 ends_alone; /* exits that only the end program saw */
 	__u64 flushes;
@@ -70,20 +74,28 @@ struct wb_vcpu_val {
 	__u32 pending_cpus; /* CPUs of the open exit's flush */
 	__u32 noncoherent;  /* KVM's count of reasons, as read at the last exit */
 	__u8 published;	    /* mask[] stands in the targets array */
-	__u8 attention;	    /* the open exit may be more than a plain skip */
-	__u8 pad[2];
+	__u8 pad[3];
 	__u32 hist[WB_HIST_SLOTS]; /* wraps; differences are modulo 2^32 */
 	__u64 serial_again; /* differs from serial in a copy made while the entry was cleared */
 	/*
-	 * The CPUs that the open flush was announced to, one bit each; the map's
+	 * The CPUs that the open flush was announced to, one bit each; a map's
 	 * value is as much longer as this machine has CPUs.
 	 */
 	__u64 mask[];
 };
 
+/* A machine of 8,192 CPUs, the most that Debian's kernels are built for. */
+#define WB_MAX_MASK_WORDS 128
+
 /* vCPUs that are found without hashing; a power of 2. */
 #define WB_PLACES_BITS 10
 #define WB_PLACES      (1U << WB_PLACES_BITS)
+
+/* One of them, with the longest mask. */
+union wb_place {
+	struct wb_vcpu_val vcpu;
+	__u64 word[sizeof(struct wb_vcpu_val) / 8 + WB_MAX_MASK_WORDS];
+};
 
 /* One VM, keyed by its generation: addresses are reused, generations are not. */
 struct wb_vm_val {
@@ -120,6 +132,28 @@ struct wb_losses {
 	__u64 full_victims; /* callbacks that found no room */
 	__u64 full_retired; /* exits of destroyed vCPUs that found no room */
 	__u64 outliers;	    /* found no room in the ring */
+};
+
+/*
+ * Insertions into and deletions from the hash maps that user space reads, begun
+ * and done.  A walk of a map in which neither has changed has met each entry once.
+ */
+struct wb_changes {
+	__u64 begun;
+	__u64 done;
+};
+
+/* What user space has no more use for: the argument of the program "forget". */
+enum wb_forgettable {
+	WB_FORGET_VCPU,	   /* of a VM that is gone: key[0] is its address, key[1] the generation */
+	WB_FORGET_RETIRED, /* key[0]: serial */
+	WB_FORGET_VM,	   /* key[0]: generation, key[1]: struct kvm */
+	WB_FORGET_VICTIM,  /* key[]: struct wb_victim_key */
+};
+
+struct wb_forget {
+	__u64 what; /* enum wb_forgettable */
+	__u64 key[3];
 };
 
 /* One flush longer than the threshold. */

@@ -34,7 +34,16 @@ enum set {
 /* What needs ftrace; a tracepoint does not. */
 #define FUNCTIONS (MAIN_FENTRY | MAIN_KPROBE | CALLBACKS | DESTROYS)
 
-enum how { TRAMPOLINE, KPROBE, KRETPROBE, TRACEPOINT, ITERATOR };
+enum how {
+	TRAMPOLINE,
+	KPROBE,
+	KRETPROBE,
+	TRACEPOINT,
+	RAW_TRACEPOINT,
+	ITERATOR,
+	MAP_ITERATOR,
+	CALLED
+};
 
 /* The flush callback is KVM's own until 6.x, and a general one after that. */
 #define CALLBACK_FN "*callback"
@@ -46,19 +55,17 @@ static const struct prog_desc {
 	enum how how;
 	const char *fn;
 	bool optional; /* the function may not exist, e.g. be inlined */
-	bool begin;    /* its skipped runs may be lost exits */
 } descs[] = {
-	{ "fe_begin", MAIN_FENTRY, TRAMPOLINE, "kvm_emulate_wbinvd", .begin = true },
+	{ "fe_begin", MAIN_FENTRY, TRAMPOLINE, "kvm_emulate_wbinvd" },
 	{ "fe_end", MAIN_FENTRY, TRAMPOLINE, "kvm_emulate_wbinvd" },
-	{ "fe_emul_begin", MAIN_FENTRY, TRAMPOLINE, "emulator_wbinvd", .optional = true,
-	  .begin = true },
+	{ "fe_emul_begin", MAIN_FENTRY, TRAMPOLINE, "emulator_wbinvd", .optional = true },
 	{ "fe_emul_end", MAIN_FENTRY, TRAMPOLINE, "emulator_wbinvd", .optional = true },
-	{ "kp_begin", MAIN_KPROBE, KPROBE, "kvm_emulate_wbinvd", .begin = true },
-	{ "kp_begin", MAIN_KPROBE, KPROBE, "emulator_wbinvd", .optional = true, .begin = true },
+	{ "kp_begin", MAIN_KPROBE, KPROBE, "kvm_emulate_wbinvd" },
+	{ "kp_begin", MAIN_KPROBE, KPROBE, "emulator_wbinvd", .optional = true },
 	{ "kp_end", MAIN_KPROBE, KRETPROBE, "kvm_emulate_wbinvd" },
 	{ "kp_end", MAIN_KPROBE, KRETPROBE, "emulator_wbinvd", .optional = true },
-	{ "tp_exit", MAIN_EXIT, TRACEPOINT, "kvm_exit" },
-	{ "tp_entry", MAIN_EXIT, TRACEPOINT, "kvm_entry" },
+	{ "rt_exit", MAIN_EXIT, RAW_TRACEPOINT, "kvm_exit" },
+	{ "rt_entry", MAIN_EXIT, RAW_TRACEPOINT, "kvm_entry" },
 	{ "tp_insn", MAIN_INSN, TRACEPOINT, "kvm_emulate_insn" },
 	{ "fe_callback_begin", CALLBACK_FENTRY, TRAMPOLINE, CALLBACK_FN },
 	{ "fe_callback_end", CALLBACK_FENTRY, TRAMPOLINE, CALLBACK_FN },
@@ -69,6 +76,11 @@ static const struct prog_desc {
 	{ "kp_vm_destroy", DESTROY_KPROBE, KPROBE, "kvm_arch_destroy_vm" },
 	{ "kp_vcpu_destroy", DESTROY_KPROBE, KPROBE, "kvm_arch_vcpu_destroy" },
 	{ "list_vms", ITER, ITERATOR, "task_file" },
+	{ "read_vcpus", ITER, MAP_ITERATOR, "vcpus" },
+	{ "read_vcpus", ITER, MAP_ITERATOR, "retired" },
+	{ "read_vms", ITER, MAP_ITERATOR, "vms" },
+	{ "read_victims", ITER, MAP_ITERATOR, "victims" },
+	{ "forget", ITER, CALLED, "" },
 };
 
 #define NR_DESCS (sizeof(descs) / sizeof(descs[0]))
@@ -93,7 +105,8 @@ static const struct rung {
 	  MAIN_KPROBE,
 	  WB_KNOWN_OUTCOME | WB_KNOWN_TIME | WB_KNOWN_CPUS | WB_KNOWN_NONCOHERENT,
 	  WB_KNOWN_STALL,
-	  { CALLBACK_KPROBE | DESTROY_KPROBE, DESTROY_KPROBE } },
+	  /* KVM's own functions by kprobe alone, so that it can be unloaded. */
+	  { CALLBACK_FENTRY | DESTROY_KPROBE, CALLBACK_KPROBE | DESTROY_KPROBE, DESTROY_KPROBE } },
 	{ "exit",
 	  "exit",
 	  MAIN_EXIT,
@@ -126,6 +139,12 @@ static bool kvm_loaded(void)
 	return !access("/sys/module/kvm", F_OK);
 }
 
+/* The reason of an exit is the vendor module's to know: its type information is needed. */
+static bool vendor_loaded(void)
+{
+	return !access("/sys/module/kvm_amd", F_OK) || !access("/sys/module/kvm_intel", F_OK);
+}
+
 bool bpf_obj_ftrace_off(void)
 {
 	FILE *f = fopen("/proc/sys/kernel/ftrace_enabled", "re");
@@ -138,17 +157,21 @@ bool bpf_obj_ftrace_off(void)
 	return value == '0';
 }
 
-/* Points a trampoline program at its function; -ENOENT: there is none in BTF. */
-static int set_target(struct bpf_program *prog, const struct prog_desc *d)
+/*
+ * Points a trampoline program at its function; -ENOENT: there is none in BTF,
+ * -EBUSY: it is KVM's, which kprobes let go and a trampoline would hold.
+ */
+static int set_target(struct bpf_program *prog, const struct prog_desc *d, unsigned int sets)
 {
 	unsigned int i;
-	int err = -ENOENT;
 
 	if (strcmp(d->fn, CALLBACK_FN))
 		return bpf_program__set_attach_target(prog, 0, d->fn) ? -ENOENT : 0;
-	for (i = 0; i < sizeof(callbacks) / sizeof(callbacks[0]) && err; i++)
-		err = bpf_program__set_attach_target(prog, 0, callbacks[i]) ? -ENOENT : 0;
-	return err;
+	for (i = 0; i < sizeof(callbacks) / sizeof(callbacks[0]); i++) {
+		if (!bpf_program__set_attach_target(prog, 0, callbacks[i]))
+			return !i && sets & MAIN_KPROBE ? -EBUSY : 0;
+	}
+	return -ENOENT;
 }
 
 /* Switches everything off but the programs of the sets. */
@@ -156,6 +179,7 @@ static int select_programs(struct bpf_obj *o, unsigned int sets)
 {
 	struct bpf_program *prog;
 	unsigned int i;
+	int err;
 
 	bpf_object__for_each_program(prog, o->skel->obj)
 		bpf_program__set_autoload(prog, false);
@@ -165,13 +189,15 @@ static int select_programs(struct bpf_obj *o, unsigned int sets)
 		if (!(d->set & sets))
 			continue;
 		prog = bpf_object__find_program_by_name(o->skel->obj, d->prog);
-		if (d->how == TRAMPOLINE && set_target(prog, d)) {
-			if (d->optional)
-				continue;
+		err = d->how == TRAMPOLINE ? set_target(prog, d, sets) : 0;
+		if (err && d->optional)
+			continue;
+		if (err) {
 			snprintf(last_complaint, sizeof(last_complaint),
-				 "no type information for %s()",
+				 err == -EBUSY ? "%s() is a module's" :
+						 "no type information for %s()",
 				 strcmp(d->fn, CALLBACK_FN) ? d->fn : callbacks[0]);
-			return -ENOENT;
+			return err;
 		}
 		bpf_program__set_autoload(prog, true);
 	}
@@ -184,42 +210,26 @@ static bool use_places(const struct source_config *cfg)
 	return cfg->map_entries >= 2 * WB_PLACES;
 }
 
-/* Puts an otherwise empty entry with that address into an array of entries. */
-static int put_address(struct bpf_obj *o, struct bpf_map *map, __u32 index, __u64 address)
-{
-	struct wb_vcpu_val *e = calloc(1, o->vcpu_size);
-	int err;
-
-	if (!e)
-		return -ENOMEM;
-	e->vcpu = address;
-	err = bpf_map_update_elem(bpf_map__fd(map), &index, e, BPF_ANY);
-	free(e);
-	return err;
-}
-
-static int prepare_places(struct bpf_obj *o, const struct source_config *cfg)
-{
-	int err = put_address(o, o->skel->maps.blank, 1, WB_PLACE_CLEARED);
-
-	/* No vCPU has this address, so that none has this place. */
-	if (!err && !use_places(cfg))
-		err = put_address(o, o->skel->maps.places, 0, ~0ULL);
-	return err;
-}
-
 static int configure(struct bpf_obj *o, const struct source_config *cfg, const struct rung *r,
 		     unsigned int sets)
 {
-	struct bpf_map *per_vcpu[] = { o->skel->maps.vcpus, o->skel->maps.retired };
+	struct bpf_map *per_vcpu[] = { o->skel->maps.vcpus, o->skel->maps.retired,
+				       o->skel->maps.blank };
+	unsigned int mask_words;
+	size_t vcpu_size;
 	int nr_cpus = libbpf_num_possible_cpus();
 	unsigned int i;
 
 	if (nr_cpus < 0)
 		return nr_cpus;
-	o->mask_words = (nr_cpus + 63) / 64;
-	o->vcpu_size = sizeof(struct wb_vcpu_val) + 8 * o->mask_words;
-	o->skel->rodata->mask_words = o->mask_words;
+	mask_words = (nr_cpus + 63) / 64;
+	if (mask_words > WB_MAX_MASK_WORDS)
+		return -E2BIG;
+	vcpu_size = sizeof(struct wb_vcpu_val) + 8 * mask_words;
+	o->skel->rodata->mask_words = mask_words;
+	o->skel->rodata->vcpu_size = vcpu_size;
+	for (i = 0; i < WB_PLACES && !use_places(cfg); i++)
+		o->skel->bss->places[i].vcpu.vcpu = ~0ULL;
 	o->skel->rodata->threshold_ns = cfg->threshold_ns;
 	o->skel->rodata->have_callback = sets & CALLBACKS;
 	o->skel->rodata->count_open = r->main == MAIN_EXIT;
@@ -227,19 +237,20 @@ static int configure(struct bpf_obj *o, const struct source_config *cfg, const s
 	for (i = 0; i < WB_HIST_TABLE; i++)
 		o->skel->rodata->hist_slots[i] = wb_hist_slot(i * WB_HIST_TABLE_STEP);
 
-	for (i = 0; i < 2; i++) {
-		bpf_map__set_value_size(per_vcpu[i], o->vcpu_size);
-		bpf_map__set_max_entries(per_vcpu[i], cfg->map_entries);
-	}
-	bpf_map__set_value_size(o->skel->maps.places, o->vcpu_size);
-	if (use_places(cfg))
-		bpf_map__set_max_entries(o->skel->maps.vcpus, cfg->map_entries - WB_PLACES);
-	else
-		bpf_map__set_max_entries(o->skel->maps.places, 1);
-	bpf_map__set_value_size(o->skel->maps.blank, o->vcpu_size);
+	for (i = 0; i < sizeof(per_vcpu) / sizeof(per_vcpu[0]); i++)
+		bpf_map__set_value_size(per_vcpu[i], vcpu_size);
+	bpf_map__set_max_entries(o->skel->maps.vcpus,
+				 cfg->map_entries - (use_places(cfg) ? WB_PLACES : 0));
+	bpf_map__set_max_entries(o->skel->maps.retired, cfg->map_entries);
 	bpf_map__set_max_entries(o->skel->maps.targets, nr_cpus);
 	bpf_map__set_max_entries(o->skel->maps.victims, cfg->map_entries);
 	return select_programs(o, sets | ITER);
+}
+
+static void event_name(const struct prog_desc *d, char *buf, size_t size)
+{
+	snprintf(buf, size, "%s_%s", strcmp(d->fn, CALLBACK_FN) ? d->fn : "callback",
+		 d->how == KRETPROBE ? "end" : "begin");
 }
 
 static struct bpf_link *attach_kprobe(struct bpf_obj *o, struct bpf_program *prog,
@@ -255,8 +266,7 @@ static struct bpf_link *attach_kprobe(struct bpf_obj *o, struct bpf_program *pro
 		if (err)
 			goto fail;
 	}
-	snprintf(event, sizeof(event), "%s_%s", callback ? "callback" : d->fn,
-		 ret ? "end" : "begin");
+	event_name(d, event, sizeof(event));
 	if (!callback) {
 		err = kprobe_set_add(o->kprobes, event, "kvm", d->fn, ret);
 	} else {
@@ -276,6 +286,42 @@ fail:
 	return NULL;
 }
 
+/* The table of that name; what is not known of it is filled in. */
+static struct bpf_table *table_of(struct bpf_obj *o, const char *name)
+{
+	const struct {
+		const char *name;
+		struct bpf_table *table;
+		struct bpf_map *map;
+	} tables[] = {
+		{ "vcpus", &o->vcpus, o->skel->maps.vcpus },
+		{ "retired", &o->retired, o->skel->maps.retired },
+		{ "vms", &o->vms, o->skel->maps.vms },
+		{ "victims", &o->victims, o->skel->maps.victims },
+	};
+	unsigned int i = 0;
+
+	while (strcmp(tables[i].name, name))
+		i++;
+	tables[i].table->map = bpf_map__fd(tables[i].map);
+	tables[i].table->key_size = bpf_map__key_size(tables[i].map);
+	tables[i].table->value_size = bpf_map__value_size(tables[i].map);
+	return tables[i].table;
+}
+
+static struct bpf_link *attach_table(struct bpf_obj *o, struct bpf_program *prog, const char *name)
+{
+	struct bpf_table *table = table_of(o, name);
+	union bpf_iter_link_info info = { .map.map_fd = table->map };
+	struct bpf_link *link;
+
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+	link = bpf_program__attach_iter(prog, &opts);
+	if (link)
+		table->iter = bpf_link__fd(link);
+	return link;
+}
+
 static int attach_one(struct bpf_obj *o, const struct prog_desc *d)
 {
 	struct bpf_program *prog = bpf_object__find_program_by_name(o->skel->obj, d->prog);
@@ -289,6 +335,14 @@ static int attach_one(struct bpf_obj *o, const struct prog_desc *d)
 	case TRACEPOINT:
 		link = bpf_program__attach_tracepoint(prog, "kvm", d->fn);
 		break;
+	case RAW_TRACEPOINT:
+		link = bpf_program__attach_raw_tracepoint(prog, d->fn);
+		break;
+	case MAP_ITERATOR:
+		link = attach_table(o, prog, d->fn);
+		break;
+	case CALLED:
+		return 0;
 	default:
 		if (!bpf_program__autoload(prog))
 			return 0;
@@ -340,6 +394,12 @@ static int try_rung(struct bpf_obj **out, const struct source_config *cfg, const
 		err = -EBUSY;
 		goto fail;
 	}
+	if (r->main == MAIN_EXIT && !vendor_loaded()) {
+		snprintf(last_complaint, sizeof(last_complaint),
+			 "no vendor module of KVM is loaded");
+		err = -ENOENT;
+		goto fail;
+	}
 	o->skel = wbinvd_bpf__open();
 	if (!o->skel) {
 		err = -errno;
@@ -349,8 +409,6 @@ static int try_rung(struct bpf_obj **out, const struct source_config *cfg, const
 	if (!err)
 		err = wbinvd_bpf__load(o->skel);
 	if (!err)
-		err = prepare_places(o, cfg);
-	if (!err)
 		err = attach(o, r->main | beside);
 	if (err)
 		goto fail;
@@ -359,13 +417,9 @@ static int try_rung(struct bpf_obj **out, const struct source_config *cfg, const
 	o->known = r->known | (beside & CALLBACKS ? r->known_callback : 0);
 	o->destroy_probed = beside & DESTROYS;
 	o->needs_ftrace = (r->main | beside) & FUNCTIONS;
-	o->places = bpf_map__fd(o->skel->maps.places);
-	o->vcpus = bpf_map__fd(o->skel->maps.vcpus);
-	o->retired = bpf_map__fd(o->skel->maps.retired);
-	o->vms = bpf_map__fd(o->skel->maps.vms);
-	o->live = bpf_map__fd(o->skel->maps.live);
-	o->victims = bpf_map__fd(o->skel->maps.victims);
 	o->outliers = bpf_map__fd(o->skel->maps.outliers);
+	o->early_begins = bpf_obj_skipped_begins(o);
+	o->early_callbacks = bpf_obj_skipped_callbacks(o);
 	*out = o;
 	return 0;
 fail:
@@ -478,7 +532,7 @@ int bpf_obj_open(struct bpf_obj **out, const struct source_config *cfg)
 	int err;
 
 	libbpf_set_print(on_libbpf_print);
-	if (!kvm_loaded())
+	if (!kvm_loaded() || (wanted && wanted->main == MAIN_EXIT && !vendor_loaded()))
 		return -ENODEV;
 	for (i = 0; i < NR_RUNGS; i++) {
 		const struct rung *r = wanted ? wanted : &rungs[i];
@@ -520,7 +574,9 @@ void bpf_obj_close(struct bpf_obj *o)
 
 uint32_t bpf_obj_next_epoch(struct bpf_obj *o)
 {
-	return __atomic_fetch_add(&o->skel->data->epoch, 1, __ATOMIC_RELAXED);
+	return __atomic_fetch_add(&o->skel->data->epoch, 1ULL << WB_MAX_NS_BITS,
+				  __ATOMIC_RELAXED) >>
+	       WB_MAX_NS_BITS;
 }
 
 static uint64_t recursion_misses(struct bpf_obj *o, const char *name)
@@ -535,29 +591,73 @@ static uint64_t recursion_misses(struct bpf_obj *o, const char *name)
 	return info.recursion_misses;
 }
 
-uint64_t bpf_obj_skipped_begins(struct bpf_obj *o)
+/* Calls of what the begin programs of one set are probes on, as the kernel counts them. */
+static uint64_t probed_calls(struct bpf_obj *o, enum set set)
 {
 	uint64_t sum = 0;
 	char event[64];
 	unsigned int i;
 
-	for (i = 0; i < NR_DESCS; i++) {
-		const struct prog_desc *d = &descs[i];
-
-		/* One program may serve several functions: it is asked once. */
-		if (d->begin && (!i || strcmp(descs[i - 1].prog, d->prog)))
-			sum += recursion_misses(o, d->prog);
-		if (d->begin && d->how == KPROBE && o->kprobes) {
-			snprintf(event, sizeof(event), "%s_begin", d->fn);
-			sum += kprobe_set_missed(o->kprobes, event);
-		}
+	for (i = 0; i < NR_DESCS && o->kprobes; i++) {
+		if (descs[i].set != set || descs[i].how != KPROBE)
+			continue;
+		event_name(&descs[i], event, sizeof(event));
+		sum += kprobe_set_calls(o->kprobes, event);
 	}
 	return sum;
 }
 
+/* Calls first: what is under way between the two readings is not skipped. */
+static uint64_t skipped_calls(struct bpf_obj *o, enum set set, const __u64 *runs, uint64_t early)
+{
+	uint64_t calls = probed_calls(o, set);
+	uint64_t seen = __atomic_load_n(runs, __ATOMIC_SEQ_CST) + early;
+
+	return calls > seen ? calls - seen : 0;
+}
+
+uint64_t bpf_obj_skipped_begins(struct bpf_obj *o)
+{
+	return recursion_misses(o, "fe_begin") + recursion_misses(o, "fe_emul_begin") +
+	       skipped_calls(o, MAIN_KPROBE, &o->skel->bss->kprobe_begins, o->early_begins);
+}
+
+uint64_t bpf_obj_skipped_callbacks(struct bpf_obj *o)
+{
+	return skipped_calls(o, CALLBACK_KPROBE, &o->skel->bss->kprobe_callbacks,
+			     o->early_callbacks);
+}
+
 uint64_t bpf_obj_unseen(struct bpf_obj *o)
 {
-	return recursion_misses(o, "tp_exit") + recursion_misses(o, "tp_insn");
+	return recursion_misses(o, "tp_insn");
+}
+
+const volatile union wb_place *bpf_obj_places(const struct bpf_obj *o)
+{
+	return o->skel->bss->places;
+}
+
+struct wb_changes bpf_obj_changes(const struct bpf_obj *o)
+{
+	const struct wb_changes *c = &o->skel->bss->changes;
+	struct wb_changes now;
+
+	/* Done first: then as many done as begun means that none was under way. */
+	now.done = __atomic_load_n(&c->done, __ATOMIC_SEQ_CST);
+	now.begun = __atomic_load_n(&c->begun, __ATOMIC_SEQ_CST);
+	return now;
+}
+
+void bpf_obj_forget(struct bpf_obj *o, const struct wb_forget *what)
+{
+	struct wb_forget copy = *what;
+	int err;
+
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &copy, .ctx_size_in = sizeof(copy));
+	err = bpf_prog_test_run_opts(bpf_program__fd(o->skel->progs.forget), &opts);
+	if (err)
+		log_debug("cannot delete from the maps: %s", strerror(-err));
 }
 
 struct wb_losses bpf_obj_losses(const struct bpf_obj *o)

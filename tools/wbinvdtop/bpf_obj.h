@@ -11,6 +11,14 @@
 
 #include "source.h"
 
+/* A hash map that is read as a whole. */
+struct bpf_table {
+	int map;
+	int iter; /* link of the iterator that writes its entries, key and value */
+	size_t key_size;
+	size_t value_size;
+};
+
 struct bpf_obj {
 	const char *rung;	/* "fentry", "kprobe", "exit", "insn" */
 	const char *time_scope; /* as in struct source */
@@ -19,14 +27,13 @@ struct bpf_obj {
 	bool needs_ftrace;	/* some program is attached to a function */
 	char *notice;		/* why a better rung is not used; NULL */
 
-	int places, vcpus, retired, vms, live, victims; /* maps */
-	int iter;					/* link of the task_file iterator */
-	int outliers;					/* ring buffer map */
-	unsigned int mask_words;
-	size_t vcpu_size; /* bytes of one value of places, vcpus and retired */
+	struct bpf_table vcpus, retired, vms, victims;
+	int iter;     /* link of the task_file iterator */
+	int outliers; /* ring buffer map */
 
 	struct wbinvd_bpf *skel;
 	struct kprobe_set *kprobes;
+	uint64_t early_begins, early_callbacks; /* before the probes had programs */
 	struct bpf_link **links;
 	unsigned int nr_links;
 };
@@ -58,12 +65,27 @@ uint32_t bpf_obj_next_epoch(struct bpf_obj *o);
 /* Runs of begin programs that the kernel skipped, since they were attached. */
 uint64_t bpf_obj_skipped_begins(struct bpf_obj *o);
 
+/* Flush callbacks that kprobes' programs were skipped for; trampolines' are for none. */
+uint64_t bpf_obj_skipped_callbacks(struct bpf_obj *o);
+
 /*
- * Runs of tracepoint programs that the kernel skipped: events of any kind, so
- * no more than a bound of the WBINVDs among them; 0 also before Linux 6.7,
- * which does not tell.
+ * Runs of the insn source's program that the kernel skipped: instructions of any
+ * kind, so no more than a bound of the WBINVDs among them; 0 also before Linux
+ * 6.7, which does not tell.
  */
 uint64_t bpf_obj_unseen(struct bpf_obj *o);
+
+/* The vCPUs that are in no table, WB_PLACES of them, as the kernel side writes them. */
+union wb_place;
+const volatile union wb_place *bpf_obj_places(const struct bpf_obj *o);
+
+/* What has happened to the tables so far. */
+struct wb_changes;
+struct wb_changes bpf_obj_changes(const struct bpf_obj *o);
+
+/* Deletes from the tables, as enum wb_forgettable says. */
+struct wb_forget;
+void bpf_obj_forget(struct bpf_obj *o, const struct wb_forget *what);
 
 struct wb_losses;
 struct wb_losses bpf_obj_losses(const struct bpf_obj *o);

@@ -31,8 +31,44 @@ static uint64_t clock_ns(clockid_t id)
 	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-int for_each_entry(struct bpf_source *b, int fd, size_t key_size, size_t value_size, entry_fn fn,
-		   void *ctx)
+/* What one read() of an iterator may return. */
+#define ITER_BUFFER 32768
+/* Walks of a table that others change meanwhile, before another way is taken. */
+#define WALKS	    3
+
+/* Reads all entries, key and value, into b->entries.  Their number, or a negative errno. */
+static ssize_t walk_table(struct bpf_source *b, const struct bpf_table *t)
+{
+	int fd = bpf_iter_create(t->iter);
+	ssize_t n = fd < 0 ? -errno : 1;
+	size_t size = 0;
+
+	while (n > 0) {
+		if (b->entries_room - size < ITER_BUFFER) {
+			size_t room = b->entries_room ? 2 * b->entries_room : 2 * ITER_BUFFER;
+			char *p = realloc(b->entries, room);
+
+			if (!p) {
+				n = -ENOMEM;
+				break;
+			}
+			b->entries = p;
+			b->entries_room = room;
+		}
+		n = read(fd, b->entries + size, b->entries_room - size);
+		if (n < 0)
+			n = -errno;
+		else
+			size += n;
+	}
+	if (fd >= 0)
+		close(fd);
+	return n < 0 ? n : (ssize_t)(size / (t->key_size + t->value_size));
+}
+
+/* By system calls that see a bucket at once, and keep kprobes' programs from running meanwhile. */
+static int for_each_in_batches(struct bpf_source *b, const struct bpf_table *t, entry_fn fn,
+			       void *ctx)
 {
 	bool more = true, first = true;
 	uint64_t token;
@@ -41,15 +77,15 @@ int for_each_entry(struct bpf_source *b, int fd, size_t key_size, size_t value_s
 
 	while (more) {
 		n = BATCH;
-		err = bpf_map_lookup_batch(fd, first ? NULL : &token, &token, b->keys, b->values,
-					   &n, NULL);
+		err = bpf_map_lookup_batch(t->map, first ? NULL : &token, &token, b->keys,
+					   b->values, &n, NULL);
 		if (err && err != -ENOENT)
 			return err;
 		more = !err;
 		first = false;
 		for (i = 0; i < n; i++) {
-			err = fn(b, (char *)b->keys + i * key_size,
-				 (char *)b->values + i * value_size, ctx);
+			err = fn(b, (char *)b->keys + i * t->key_size,
+				 (char *)b->values + i * t->value_size, ctx);
 			if (err)
 				return err;
 		}
@@ -57,19 +93,63 @@ int for_each_entry(struct bpf_source *b, int fd, size_t key_size, size_t value_s
 	return 0;
 }
 
-/* Both maps of vCPUs; *in_places says, where somebody wants to know, which one it is. */
-static int for_each_vcpu(struct bpf_source *b, entry_fn fn, void *ctx, bool *in_places)
+int for_each_entry(struct bpf_source *b, const struct bpf_table *t, entry_fn fn, void *ctx)
 {
-	bool ignored, *where = in_places ? in_places : &ignored;
+	size_t size = t->key_size + t->value_size;
+	ssize_t i, n = 0;
+	int walk, err;
+
+	for (walk = 0; walk < WALKS; walk++) {
+		uint64_t done = bpf_obj_changes(b->obj).done;
+
+		n = walk_table(b, t);
+		if (n < 0)
+			return n;
+		/* An iterator may miss entries, or meet them twice, where others come and go. */
+		if (bpf_obj_changes(b->obj).begun == done)
+			break;
+	}
+	if (walk == WALKS)
+		return for_each_in_batches(b, t, fn, ctx);
+	for (i = 0; i < n; i++) {
+		err = fn(b, b->entries + i * size, b->entries + i * size + t->key_size, ctx);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* False: there is no vCPU, or it moves while we read and is among the retired ones. */
+static bool copy_place(const volatile union wb_place *place, struct wb_vcpu_val *copy)
+{
+	const volatile struct wb_vcpu_val *e = &place->vcpu;
+	__u64 *to = (__u64 *)copy;
+	size_t i;
+
+	if (!e->gen)
+		return false;
+	for (i = 0; i < sizeof(*copy) / sizeof(*to); i++)
+		to[i] = place->word[i];
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return copy->serial == copy->serial_again && copy->serial == e->serial;
+}
+
+/* All that are not retired; fn gets no keys. */
+static int for_each_vcpu(struct bpf_source *b, entry_fn fn, void *ctx)
+{
+	const volatile union wb_place *places = bpf_obj_places(b->obj);
+	struct wb_vcpu_val copy;
+	unsigned int i;
 	int err;
 
-	*where = true;
-	err = for_each_entry(b, b->obj->places, sizeof(uint32_t), b->obj->vcpu_size, fn, ctx);
-	*where = false;
-	if (!err)
-		err = for_each_entry(b, b->obj->vcpus, sizeof(uint64_t), b->obj->vcpu_size, fn,
-				     ctx);
-	return err;
+	for (i = 0; i < WB_PLACES; i++) {
+		if (!copy_place(&places[i], &copy))
+			continue;
+		err = fn(b, NULL, &copy, ctx);
+		if (err)
+			return err;
+	}
+	return for_each_entry(b, &b->obj->vcpus, fn, ctx);
 }
 
 /*
@@ -128,11 +208,11 @@ static void take_vcpu(struct wb_vcpu *v, const struct wb_vcpu_val *e, uint32_t e
  */
 static void settle_stale(struct wb_vcpu *v, const struct wb_vcpu_val *e, uint64_t now)
 {
-	if (!e->begin_ns || now < e->begin_ns || now - e->begin_ns < 1000000000ULL)
+	if (!e->open_seq || now < e->begin_ns || now - e->begin_ns < 1000000000ULL)
 		return;
 	v->total.exits++;
 	v->total.untimed++;
-	if (e->flush_seq == e->begin_seq || (!e->pending_cpus && e->noncoherent)) {
+	if (e->flush_seq == (e->open_seq & ~WB_ATTENTION) || (!e->pending_cpus && e->noncoherent)) {
 		v->total.flushes++;
 		v->total.cpus_flushed += e->pending_cpus;
 	} else {
@@ -158,9 +238,6 @@ static int on_vcpu(struct bpf_source *b, const void *key, const void *value, voi
 	struct wb_vm *vm;
 
 	(void)key;
-	if (e->serial != e->serial_again)
-		return 0; /* it moves while we read, and is among the retired ones */
-	b->ends_alone_now += e->ends_alone;
 	state = e->gen ? vm_table_find(b->vms, e->gen) : NULL;
 	/* No VM: it has been reported as ended, or it is younger than our list. */
 	vm = state ? snapshot_vm(r->s, e->gen) : NULL;
@@ -169,12 +246,13 @@ static int on_vcpu(struct bpf_source *b, const void *key, const void *value, voi
 	v = snapshot_add_vcpu(vm);
 	if (!v)
 		return -ENOMEM;
+	b->ends_alone_now += e->ends_alone;
 	take_vcpu(v, e, r->epoch);
 	settle_stale(v, e, r->s->time_ns);
 	state->has_entries = true;
 	if (!state->listed)
 		state->noncoherent = e->noncoherent ? WB_YES : WB_NO;
-	return vm_state_add_serial(state, e->serial);
+	return vm_state_add_seen(state, e->serial, e->ends_alone);
 }
 
 static int on_retired(struct bpf_source *b, const void *key, const void *value, void *ctx)
@@ -193,11 +271,11 @@ static int on_retired(struct bpf_source *b, const void *key, const void *value, 
 	if (!vm)
 		return 0;
 	take_vcpu(&v, e, r->epoch);
-	for (i = 0; i < state->nr_serials && i < vm->nr_vcpus; i++) {
-		if (state->serials[i] == e->serial) {
+	for (i = 0; i < state->nr_seen && i < vm->nr_vcpus; i++) {
+		if (state->seen[i].serial == e->serial) {
 			/* Moved while we were reading: this is the later copy. */
 			vm->vcpus[i] = v;
-			b->ends_alone_now -= e->ends_alone;
+			b->ends_alone_now -= state->seen[i].ends_alone;
 			return vm_state_keep(state, e->serial, &v);
 		}
 	}
@@ -232,10 +310,14 @@ struct retired_reading {
 
 static int on_retired_entry(struct bpf_source *b, const void *key, const void *value, void *ctx)
 {
+	const struct wb_vcpu_val *e = value;
 	struct retired_reading *rr = ctx;
 	uint64_t serial;
 	int err;
 
+	/* Its VM is younger than our list, and it waits for the next reading. */
+	if (e->gen > b->newest_gen)
+		return 0;
 	memcpy(&serial, key, sizeof(serial));
 	err = keys_add(&rr->keys, serial);
 	return err ? err : on_retired(b, key, value, rr->r);
@@ -244,13 +326,15 @@ static int on_retired_entry(struct bpf_source *b, const void *key, const void *v
 static int read_retired(struct bpf_source *b, struct reading *r)
 {
 	struct retired_reading rr = { .r = r };
+	struct wb_forget what = { .what = WB_FORGET_RETIRED };
 	size_t i;
 	int err;
 
-	err = for_each_entry(b, b->obj->retired, sizeof(uint64_t), b->obj->vcpu_size,
-			     on_retired_entry, &rr);
-	for (i = 0; i < rr.keys.n && !err; i++)
-		bpf_map_delete_elem(b->obj->retired, &rr.keys.key[i]);
+	err = for_each_entry(b, &b->obj->retired, on_retired_entry, &rr);
+	for (i = 0; i < rr.keys.n && !err; i++) {
+		what.key[0] = rr.keys.key[i];
+		bpf_obj_forget(b->obj, &what);
+	}
 	free(rr.keys.key);
 	return err;
 }
@@ -265,45 +349,81 @@ static void count_unlisted(struct bpf_source *b)
 		states[i].unlisted = states[i].listed ? 0 : states[i].unlisted + 1;
 }
 
-/* Runs the iterator over all open files, when it is due. */
+/* The table of VMs as the kernel side has it now. */
+int bpf_read_vms(struct bpf_source *b)
+{
+	struct vm_state *states;
+	size_t n;
+	int err = for_each_entry(b, &b->obj->vms, on_vm, NULL);
+
+	states = vm_table_all(b->vms, &n);
+	if (n && states[n - 1].gen > b->newest_gen)
+		b->newest_gen = states[n - 1].gen;
+	return err;
+}
+
+/* What the iterator over all open files has found. */
+struct listing {
+	struct wb_vm_rec *rec;
+	size_t n, room;
+};
+
+static int run_listing(struct bpf_source *b, struct listing *l)
+{
+	int fd = bpf_iter_create(b->obj->iter);
+	ssize_t n = fd < 0 ? -errno : 1;
+
+	while (n > 0) {
+		if (l->n == l->room) {
+			size_t room = l->room ? 2 * l->room : 64;
+			struct wb_vm_rec *p = realloc(l->rec, room * sizeof(*p));
+
+			if (!p) {
+				n = -ENOMEM;
+				break;
+			}
+			l->rec = p;
+			l->room = room;
+		}
+		n = read(fd, l->rec + l->n, (l->room - l->n) * sizeof(*l->rec));
+		if (n < 0)
+			n = -errno;
+		else
+			l->n += n / sizeof(*l->rec);
+	}
+	if (fd >= 0)
+		close(fd);
+	return n;
+}
+
+/* Lists the VMs that somebody has open, when it is due, and reads the table of VMs. */
 static int list_vms(struct bpf_source *b, uint64_t now)
 {
-	struct wb_vm_rec rec[32];
-	struct vm_state *s;
+	struct listing l = {};
 	uint64_t cost;
-	ssize_t n, i;
-	int fd, err = 0;
+	size_t i;
+	int err;
 
 	b->listed = false;
 	if (now < b->next_list_ns)
-		return 0;
-	fd = bpf_iter_create(b->obj->iter);
-	if (fd < 0)
-		return fd;
-	while ((n = read(fd, rec, sizeof(rec))) > 0) {
-		for (i = 0; i < n / (ssize_t)sizeof(rec[0]) && !err; i++) {
-			struct wb_vm_val val;
+		return bpf_read_vms(b);
+	err = run_listing(b, &l);
+	cost = clock_ns(CLOCK_MONOTONIC) - now;
+	/* After the listing, which gives the VMs that it meets their generations. */
+	if (!err)
+		err = bpf_read_vms(b);
+	for (i = 0; i < l.n && !err; i++) {
+		struct vm_state *s = l.rec[i].gen ? vm_table_find(b->vms, l.rec[i].gen) : NULL;
 
-			s = rec[i].gen ? vm_table_find(b->vms, rec[i].gen) : NULL;
-			if (!s && rec[i].gen &&
-			    !bpf_map_lookup_elem(b->obj->vms, &rec[i].gen, &val)) {
-				s = vm_table_add(b->vms, rec[i].gen, &val);
-				if (!s)
-					err = -ENOMEM;
-			}
-			if (!s)
-				continue;
-			s->listed = true;
-			s->noncoherent = rec[i].noncoherent ? WB_YES : WB_NO;
-		}
+		if (!s)
+			continue;
+		s->listed = true;
+		s->noncoherent = l.rec[i].noncoherent ? WB_YES : WB_NO;
 	}
-	if (n < 0)
-		err = -errno;
-	close(fd);
+	free(l.rec);
 	b->listed = !err;
 	if (b->listed)
 		count_unlisted(b);
-	cost = clock_ns(CLOCK_MONOTONIC) - now;
 	cost = cost * LIST_SHARE < LIST_AT_LEAST_NS ? cost * LIST_SHARE : LIST_AT_LEAST_NS;
 	/* Cheap enough for every interval, however short. */
 	b->next_list_ns = cost < 1000000000ULL ? 0 : now + cost;
@@ -328,8 +448,8 @@ static int add_kept(struct wb_vm *vm, const struct vm_state *s)
 		struct wb_vcpu *v;
 		bool known = false;
 
-		for (j = 0; j < s->nr_serials && !known; j++)
-			known = s->serials[j] == s->kept[i].serial;
+		for (j = 0; j < s->nr_seen && !known; j++)
+			known = s->seen[j].serial == s->kept[i].serial;
 		if (known)
 			continue;
 		v = snapshot_add_vcpu(vm);
@@ -415,48 +535,33 @@ static int add_vms(struct bpf_source *b, struct wb_snapshot *s)
 
 struct orphans {
 	uint64_t gen;
-	struct keys keys; /* of vcpus */
-	struct keys places;
-	bool in_places;
+	struct keys vcpus;
 };
 
 static int on_orphan(struct bpf_source *b, const void *key, const void *value, void *ctx)
 {
 	const struct wb_vcpu_val *e = value;
 	struct orphans *o = ctx;
-	uint64_t vcpu;
-	uint32_t place;
 
-	if (e->gen != o->gen)
-		return 0;
-	b->ends_alone += e->ends_alone;
-	if (o->in_places) {
-		memcpy(&place, key, sizeof(place));
-		return keys_add(&o->places, place);
-	}
-	memcpy(&vcpu, key, sizeof(vcpu));
-	return keys_add(&o->keys, vcpu);
+	(void)b;
+	(void)key;
+	return e->gen == o->gen ? keys_add(&o->vcpus, e->vcpu) : 0;
 }
 
-/* Without the destruction probed, entries of a VM that is gone are ours to delete. */
-static int delete_entries(struct bpf_source *b, const struct vm_state *s)
+/* Without the destruction probed, entries of a VM that is gone are ours to retire. */
+static int retire_entries(struct bpf_source *b, uint64_t gen)
 {
-	struct orphans o = { .gen = s->gen };
+	struct orphans o = { .gen = gen };
+	struct wb_forget what = { .what = WB_FORGET_VCPU, .key[1] = gen };
 	size_t i;
 	int err;
 
-	err = for_each_vcpu(b, on_orphan, &o, &o.in_places);
-	for (i = 0; i < o.keys.n; i++)
-		bpf_map_delete_elem(b->obj->vcpus, &o.keys.key[i]);
-	memset(b->values, 0, b->obj->vcpu_size);
-	for (i = 0; i < o.places.n; i++) {
-		uint32_t place = o.places.key[i];
-
-		bpf_map_update_elem(b->obj->places, &place, b->values, BPF_EXIST);
+	err = for_each_vcpu(b, on_orphan, &o);
+	for (i = 0; i < o.vcpus.n; i++) {
+		what.key[0] = o.vcpus.key[i];
+		bpf_obj_forget(b->obj, &what);
 	}
-	free(o.keys.key);
-	free(o.places.key);
-	bpf_map_delete_elem(b->obj->live, &s->val.kvm);
+	free(o.vcpus.key);
 	return err;
 }
 
@@ -464,6 +569,7 @@ static int delete_entries(struct bpf_source *b, const struct vm_state *s)
 static int forget_ended(struct bpf_source *b, const struct wb_snapshot *s)
 {
 	struct vm_state *state;
+	struct wb_forget what = { .what = WB_FORGET_VM };
 	struct wb_counters c;
 	size_t i;
 	int err;
@@ -478,14 +584,16 @@ static int forget_ended(struct bpf_source *b, const struct wb_snapshot *s)
 		state = vm_table_find(b->vms, gen);
 		/* Nobody else does where its destruction went unseen. */
 		if (!b->obj->destroy_probed || !state->val.dead) {
-			err = delete_entries(b, state);
+			err = retire_entries(b, gen);
 			if (err)
 				return err;
 		}
 		err = bpf_remember_vm(b, &s->vms[i]);
 		if (err)
 			return err;
-		bpf_map_delete_elem(b->obj->vms, &gen);
+		what.key[0] = gen;
+		what.key[1] = state->val.kvm;
+		bpf_obj_forget(b->obj, &what);
 		vm_table_remove(b->vms, gen);
 	}
 	return 0;
@@ -520,12 +628,9 @@ int bpf_read_maps(struct bpf_source *b, struct wb_snapshot *s)
 	vm_table_begin(b->vms);
 	err = list_vms(b, s->time_ns);
 	if (!err)
-		err = for_each_entry(b, b->obj->vms, sizeof(uint64_t), sizeof(struct wb_vm_val),
-				     on_vm, NULL);
-	if (!err)
 		err = add_vms(b, s);
 	if (!err)
-		err = for_each_vcpu(b, on_vcpu, &r, NULL);
+		err = for_each_vcpu(b, on_vcpu, &r);
 	if (!err)
 		err = read_retired(b, &r);
 	if (!err)

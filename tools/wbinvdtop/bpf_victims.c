@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <bpf/bpf.h>
-
 #include "../lib/vmname.h"
 #include "src_bpf_int.h"
 
@@ -154,17 +152,19 @@ static int on_victim(struct bpf_source *b, const void *key, const void *value, v
  */
 int bpf_read_victims(struct bpf_source *b, struct reading *r)
 {
+	struct wb_forget what = { .what = WB_FORGET_VICTIM };
 	struct victim_reading vr = { .r = r };
 	size_t i;
 	int err;
 
 	if (b->nr_victims > b->cfg.map_entries / 4 * 3)
 		vr.gone = malloc(b->cfg.map_entries * sizeof(*vr.gone));
-	err = for_each_entry(b, b->obj->victims, sizeof(struct wb_victim_key),
-			     sizeof(struct wb_victim_val), on_victim, &vr);
+	err = for_each_entry(b, &b->obj->victims, on_victim, &vr);
 	b->nr_victims = r->s->nr_victims;
-	for (i = 0; i < vr.nr_gone && !err; i++)
-		bpf_map_delete_elem(b->obj->victims, &vr.gone[i]);
+	for (i = 0; i < vr.nr_gone && !err; i++) {
+		memcpy(what.key, &vr.gone[i], sizeof(what.key));
+		bpf_obj_forget(b->obj, &what);
+	}
 	if (!err)
 		counters_add(&b->ended, &vr.gone_shared);
 	free(vr.gone);

@@ -198,11 +198,11 @@ const char *kprobe_set_group(const struct kprobe_set *s)
 	return s->group;
 }
 
-uint64_t kprobe_set_missed(const struct kprobe_set *s, const char *event)
+uint64_t kprobe_set_calls(const struct kprobe_set *s, const char *event)
 {
 	int fd = tracefs_open(s->tracefs, "kprobe_profile", O_RDONLY);
 	char *line = NULL, name[128], want[64];
-	uint64_t hits, missed = 0;
+	uint64_t hits, missed, calls = 0;
 	size_t size = 0;
 	FILE *f;
 
@@ -212,11 +212,12 @@ uint64_t kprobe_set_missed(const struct kprobe_set *s, const char *event)
 		return 0;
 	while (getline(&line, &size, f) > 0) {
 		if (sscanf(line, " %127s %" SCNu64 " %" SCNu64, name, &hits, &missed) == 3 &&
-		    !strcmp(name, want))
+		    !strcmp(name, want)) {
+			calls = hits + missed;
 			break;
-		missed = 0;
+		}
 	}
 	free(line);
 	fclose(f);
-	return missed;
+	return calls;
 }

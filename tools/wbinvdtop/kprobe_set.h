@@ -35,7 +35,10 @@ int kprobe_set_add(struct kprobe_set *s, const char *event, const char *module, 
 void kprobe_set_name(const char *event, char *buf, size_t size);
 const char *kprobe_set_group(const struct kprobe_set *s);
 
-/* Hits that the kernel could not deliver to an event, 0 also if it does not tell. */
-uint64_t kprobe_set_missed(const struct kprobe_set *s, const char *event);
+/*
+ * How often an event's function was called so far, as the kernel counts it,
+ * whether or not programs ran for it; 0 also if the kernel does not tell.
+ */
+uint64_t kprobe_set_calls(const struct kprobe_set *s, const char *event);
 
 #endif /* KPROBE_SET_H */

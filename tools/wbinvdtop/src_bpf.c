@@ -28,7 +28,6 @@ static int on_ring(void *ctx, void *data, size_t size)
 	const struct wb_outlier *w = data;
 	struct source_outlier o = {};
 	const struct vm_state *s;
-	struct wb_vm_val val;
 
 	if (size < sizeof(*w) || !b->on_outlier)
 		return 0;
@@ -38,13 +37,13 @@ static int on_ring(void *ctx, void *data, size_t size)
 	o.ns = w->ns;
 	o.cpus = w->cpus;
 	s = vm_table_find(b->vms, w->gen);
-	if (s)
-		val = s->val;
-	else if (bpf_map_lookup_elem(b->obj->vms, &w->gen, &val))
-		memset(&val, 0, sizeof(val));
-	o.pid = val.tgid;
-	memcpy(o.id, val.id, sizeof(o.id));
-	memcpy(o.comm, val.comm, sizeof(o.comm));
+	if (!s && !bpf_read_vms(b))
+		s = vm_table_find(b->vms, w->gen);
+	if (s) {
+		o.pid = s->val.tgid;
+		memcpy(o.id, s->val.id, sizeof(o.id));
+		memcpy(o.comm, s->val.comm, sizeof(o.comm));
+	}
 	b->on_outlier(b->outlier_ctx, &o);
 	return 0;
 }
@@ -77,8 +76,8 @@ static int try_attach(struct bpf_source *b)
 	}
 	if (err)
 		return err;
-	value = b->obj->vcpu_size > sizeof(struct wb_victim_val) ? b->obj->vcpu_size :
-								   sizeof(struct wb_victim_val);
+	value = b->obj->vcpus.value_size > b->obj->victims.value_size ? b->obj->vcpus.value_size :
+									b->obj->victims.value_size;
 	b->keys = malloc(BATCH * sizeof(struct wb_victim_key));
 	b->values = malloc(BATCH * value);
 	if (!b->keys || !b->values)
@@ -136,6 +135,10 @@ static void watch_losses(struct bpf_source *b)
 		log_warn("some stalls found no room among the victims: use a larger --map-entries");
 		set_notice(b, "Some stalls found no room: use a larger --map-entries");
 	}
+	if (!b->said_stalls && bpf_obj_skipped_callbacks(b->obj)) {
+		b->said_stalls = true;
+		set_notice(b, "The kernel skipped some stalls: they are missing");
+	}
 	if (!b->said_unseen && bpf_obj_unseen(b->obj)) {
 		b->said_unseen = true;
 		log_warn(
@@ -192,6 +195,7 @@ static void bpf_source_close(struct source *src)
 	ring_buffer__free(b->ring);
 	bpf_obj_close(b->obj);
 	vm_table_free(b->vms);
+	free(b->entries);
 	free(b->keys);
 	free(b->values);
 	free(b->notice);

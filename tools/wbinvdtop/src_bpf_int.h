@@ -34,6 +34,9 @@ struct bpf_source {
 	void *outlier_ctx;
 	struct utsname uts;
 	char *notice;
+	char *entries; /* of the table that is being read */
+	size_t entries_room;
+	uint64_t newest_gen;	 /* of the VMs in vms */
 	void *keys, *values;	 /* of one batch */
 	uint64_t ends_alone;	 /* of entries that are no longer in the map of vCPUs */
 	uint64_t ends_alone_now; /* of those that are, this time */
@@ -43,7 +46,7 @@ struct bpf_source {
 	bool listed;	       /* they were, this time */
 	ino_t module;	       /* identity of the loaded kvm.ko, 0: none */
 	bool ftrace_off;       /* and so what was attached does not run */
-	bool said_victims, said_unseen;
+	bool said_victims, said_stalls, said_unseen;
 };
 
 struct reading {
@@ -52,12 +55,11 @@ struct reading {
 };
 
 /*
- * Calls fn for each entry of a hash map, with copies of key and value that are
+ * Calls fn for each entry of a table, with copies of key and value that are
  * valid during the call.  0 or a negative errno, fn's too.
  */
 typedef int (*entry_fn)(struct bpf_source *b, const void *key, const void *value, void *ctx);
-int for_each_entry(struct bpf_source *b, int fd, size_t key_size, size_t value_size, entry_fn fn,
-		   void *ctx);
+int for_each_entry(struct bpf_source *b, const struct bpf_table *t, entry_fn fn, void *ctx);
 
 /* The VM of that generation in a snapshot whose VMs are sorted, or NULL. */
 struct wb_vm *snapshot_vm(struct wb_snapshot *s, uint64_t gen);
@@ -67,6 +69,9 @@ uint64_t epoch_max(const __u64 max[2], uint32_t epoch);
 
 /* bpf_read.c: fills a snapshot from the maps. 0 or a negative errno. */
 int bpf_read_maps(struct bpf_source *b, struct wb_snapshot *s);
+
+/* bpf_read.c: brings b->vms up to date. 0 or a negative errno. */
+int bpf_read_vms(struct bpf_source *b);
 
 /* bpf_victims.c: adds the victims; the snapshot's VMs must be complete. */
 int bpf_read_victims(struct bpf_source *b, struct reading *r);

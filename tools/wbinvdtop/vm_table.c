@@ -40,7 +40,7 @@ static void state_clear(struct vm_state *s)
 	free(s->name);
 	devices_free(s->devices, s->nr_devices);
 	free(s->kept);
-	free(s->serials);
+	free(s->seen);
 }
 
 void vm_table_free(struct vm_table *t)
@@ -133,7 +133,7 @@ void vm_table_begin(struct vm_table *t)
 	for (i = 0; i < t->nr; i++) {
 		t->vms[i].listed = false;
 		t->vms[i].has_entries = false;
-		t->vms[i].nr_serials = 0;
+		t->vms[i].nr_seen = 0;
 	}
 	vmname_cache_age(t->names);
 }
@@ -153,18 +153,18 @@ int vm_state_keep(struct vm_state *s, uint64_t serial, const struct wb_vcpu *v)
 	return 0;
 }
 
-int vm_state_add_serial(struct vm_state *s, uint64_t serial)
+int vm_state_add_seen(struct vm_state *s, uint64_t serial, uint64_t ends_alone)
 {
-	if (s->nr_serials == s->room) {
+	if (s->nr_seen == s->room) {
 		size_t room = s->room ? 2 * s->room : 8;
-		uint64_t *p = realloc(s->serials, room * sizeof(*p));
+		struct seen_vcpu *p = realloc(s->seen, room * sizeof(*p));
 
 		if (!p)
 			return -ENOMEM;
-		s->serials = p;
+		s->seen = p;
 		s->room = room;
 	}
-	s->serials[s->nr_serials++] = serial;
+	s->seen[s->nr_seen++] = (struct seen_vcpu){ serial, ends_alone };
 	return 0;
 }
 

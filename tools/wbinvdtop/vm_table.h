@@ -15,6 +15,12 @@ struct kept_vcpu {
 	struct wb_vcpu vcpu;
 };
 
+/* A living vCPU, that this reading has met. */
+struct seen_vcpu {
+	uint64_t serial;
+	uint64_t ends_alone; /* as in its map entry */
+};
+
 struct vm_state {
 	uint64_t gen; /* wb_vm.key */
 	struct wb_vm_val val;
@@ -30,8 +36,8 @@ struct vm_state {
 	enum wb_tri devices_noncoherent; /* noncoherent at that time */
 	struct kept_vcpu *kept;
 	size_t nr_kept;
-	uint64_t *serials; /* of the entries read this time, as in the snapshot's vcpus */
-	size_t nr_serials;
+	struct seen_vcpu *seen; /* this time, as in the snapshot's vcpus */
+	size_t nr_seen;
 	size_t room;
 };
 
@@ -58,7 +64,7 @@ void vm_table_begin(struct vm_table *t);
 
 /* 0 or -ENOMEM. */
 int vm_state_keep(struct vm_state *s, uint64_t serial, const struct wb_vcpu *v);
-int vm_state_add_serial(struct vm_state *s, uint64_t serial);
+int vm_state_add_seen(struct vm_state *s, uint64_t serial, uint64_t ends_alone);
 
 /*
  * Looks up name and devices as far as they may have changed, and copies them

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * How user space gets at the tables: iterators to read them and a program to
+ * delete from them.  bpf(2) does both, too, but keeps the programs of kprobes
+ * and tracepoints from running on its CPU meanwhile, and a vCPU that preempts it
+ * there would not be counted.
+ */
+#ifndef TABLES_BPF_H
+#define TABLES_BPF_H
+
+#include "victims.bpf.h"
+
+static __always_inline int write_entry(struct bpf_iter__bpf_map_elem *ctx, __u32 key_size,
+				       __u32 value_size)
+{
+	struct seq_file *seq = ctx->meta->seq;
+	void *key = ctx->key, *value = ctx->value;
+
+	/* The end of the map. */
+	if (!key || !value)
+		return 0;
+	/* What finds no room is asked for again. */
+	bpf_seq_write(seq, key, key_size);
+	bpf_seq_write(seq, value, value_size);
+	return 0;
+}
+
+/* vcpus and retired. */
+SEC("iter/bpf_map_elem")
+int read_vcpus(struct bpf_iter__bpf_map_elem *ctx)
+{
+	return write_entry(ctx, sizeof(__u64), vcpu_size);
+}
+
+SEC("iter/bpf_map_elem")
+int read_vms(struct bpf_iter__bpf_map_elem *ctx)
+{
+	return write_entry(ctx, sizeof(__u64), sizeof(struct wb_vm_val));
+}
+
+SEC("iter/bpf_map_elem")
+int read_victims(struct bpf_iter__bpf_map_elem *ctx)
+{
+	return write_entry(ctx, sizeof(struct wb_victim_key), sizeof(struct wb_victim_val));
+}
+
+static __always_inline void forget_vm(__u64 gen, __u64 kvm)
+{
+	__u64 *now = bpf_map_lookup_elem(&live, &kvm);
+
+	table_delete(&vms, &gen);
+	if (now && *now == gen)
+		bpf_map_delete_elem(&live, &kvm);
+}
+
+SEC("syscall")
+int forget(struct wb_forget *f)
+{
+	__u64 key[3] = { f->key[0], f->key[1], f->key[2] };
+	struct wb_vcpu_val *e;
+
+	switch (f->what) {
+	case WB_FORGET_VCPU:
+		e = find_vcpu(key[0]);
+		/* Its address may belong to another by now. */
+		if (e && e->gen == key[1])
+			retire(key[0]);
+		break;
+	case WB_FORGET_RETIRED:
+		table_delete(&retired, &key[0]);
+		break;
+	case WB_FORGET_VM:
+		forget_vm(key[0], key[1]);
+		break;
+	case WB_FORGET_VICTIM:
+		table_delete(&victims, key);
+		break;
+	}
+	return 0;
+}
+
+/* VMs that exist: files that are a VM or one of its vCPUs. */
+
+#define VM_NAME	  "kvm-vm"
+#define VCPU_NAME "kvm-vcpu"
+
+static __always_inline bool name_is(const char *name, const char *want, int len)
+{
+	int i;
+
+	for (i = 0; i < len; i++) {
+		if (name[i] != want[i])
+			return false;
+	}
+	return true;
+}
+
+SEC("iter/task_file")
+int list_vms(struct bpf_iter__task_file *ctx)
+{
+	struct wb_vm_rec rec = {};
+	struct file *file = ctx->file;
+	struct task_struct *task = ctx->task;
+	char name[10] = {};
+	__u64 kvm;
+
+	if (!file || !task)
+		return 0;
+	bpf_probe_read_kernel_str(name, sizeof(name), file->f_path.dentry->d_name.name);
+	if (name_is(name, VM_NAME, sizeof(VM_NAME)))
+		kvm = (__u64)file->private_data;
+	else if (name_is(name, VCPU_NAME, sizeof(VCPU_NAME) - 1))
+		kvm = vcpu_kvm((__u64)file->private_data);
+	else
+		return 0;
+	if (!kvm)
+		return 0;
+	rec.gen = vm_gen(kvm, task);
+	rec.tgid = task->tgid;
+	rec.fd = ctx->fd;
+	rec.noncoherent = kvm_noncoherent(kvm);
+	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
+	return 0;
+}
+
+#endif /* TABLES_BPF_H */
