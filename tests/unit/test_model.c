@@ -520,6 +520,37 @@ static void assert_order(const struct frame *f, const char *path, bool reverse, 
 	assert_int_equal(f->vms[2].cur->pid, c);
 }
 
+/* Of a flush that was longer than --threshold, too. */
+static void test_shows(void **state)
+{
+	static const pid_t pids[] = { 30 };
+	static const char *const names[] = { "web" };
+	struct model *m = model_new();
+	struct wb_snapshot *s = snap(10);
+	const struct frame *f;
+
+	(void)state;
+	assert_true(model_shows(m, 1, 10, "qemu"));
+	add_vm(s, 1, 10, 1, "Web01");
+	add_vm(s, 2, 20, 1, "db");
+	add_vm(s, 3, 30, 1, "other");
+	assert_int_equal(model_set_filter(m, &(struct model_filter){ .pids = pids,
+								     .nr_pids = 1,
+								     .names = names,
+								     .nr_names = 1 }),
+			 0);
+	assert_int_equal(model_update(m, s, &f), 0);
+	/* By the name that the VM has, not by that of its process. */
+	assert_true(model_shows(m, 1, 10, "qemu"));
+	assert_false(model_shows(m, 2, 20, "web"));
+	assert_true(model_shows(m, 3, 30, "qemu"));
+	/* Younger than the reading. */
+	assert_true(model_shows(m, 4, 30, "qemu"));
+	assert_true(model_shows(m, 4, 40, "web02"));
+	assert_false(model_shows(m, 4, 40, "qemu"));
+	model_free(m);
+}
+
 /* In whatever order a source finds them: all of them, some missing, one twice. */
 static void test_vcpu_order(void **state)
 {
@@ -704,23 +735,15 @@ static void test_derived(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_quantiles),
-		cmocka_unit_test(test_first_frame),
-		cmocka_unit_test(test_delta),
-		cmocka_unit_test(test_backwards),
-		cmocka_unit_test(test_vcpu_join),
-		cmocka_unit_test(test_vcpus_unknown),
-		cmocka_unit_test(test_ended),
-		cmocka_unit_test(test_victims),
-		cmocka_unit_test(test_rebase),
-		cmocka_unit_test(test_filter),
-		cmocka_unit_test(test_vcpu_order),
-		cmocka_unit_test(test_sort),
-		cmocka_unit_test(test_sort_stable),
-		cmocka_unit_test(test_unknown_is_null),
-		cmocka_unit_test(test_none_is_null),
-		cmocka_unit_test(test_derived),
+		cmocka_unit_test(test_bounds),	      cmocka_unit_test(test_quantiles),
+		cmocka_unit_test(test_first_frame),   cmocka_unit_test(test_delta),
+		cmocka_unit_test(test_backwards),     cmocka_unit_test(test_vcpu_join),
+		cmocka_unit_test(test_vcpus_unknown), cmocka_unit_test(test_ended),
+		cmocka_unit_test(test_victims),	      cmocka_unit_test(test_rebase),
+		cmocka_unit_test(test_filter),	      cmocka_unit_test(test_shows),
+		cmocka_unit_test(test_vcpu_order),    cmocka_unit_test(test_sort),
+		cmocka_unit_test(test_sort_stable),   cmocka_unit_test(test_unknown_is_null),
+		cmocka_unit_test(test_none_is_null),  cmocka_unit_test(test_derived),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

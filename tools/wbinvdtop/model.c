@@ -685,3 +685,12 @@ int model_set_filter(struct model *m, const struct model_filter *f)
 	m->filter = new;
 	return 0;
 }
+
+bool model_shows(const struct model *m, uint64_t key, pid_t pid, const char *name)
+{
+	const struct wb_vm *vm = m->cur ? snapshot_find_vm(m->cur, key) : NULL;
+
+	if (vm)
+		return vm_passes(&m->filter, vm);
+	return process_passes(&m->filter, pid, name) && text_passes(&m->filter, pid, name);
+}

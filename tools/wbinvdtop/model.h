@@ -103,6 +103,12 @@ struct model_filter {
  */
 int model_set_filter(struct model *m, const struct model_filter *f);
 
+/*
+ * Does the VM pass the filter?  One that is not among the present reading is
+ * judged by pid and name.
+ */
+bool model_shows(const struct model *m, uint64_t key, pid_t pid, const char *name);
+
 /* Upper bound in ns of a histogram slot (inclusive); UINT64_MAX for the last one. */
 uint64_t hist_bound(unsigned int slot);
 
