@@ -209,7 +209,8 @@ static inline struct live live_source(void)
 		.base = { .ops = &live_ops,
 			  .name = "fentry",
 			  .kernel = "7.2.0-rc1+",
-			  .time_scope = "function" },
+			  .time_scope = "function",
+			  .notice = "said of the source" },
 	};
 }
 

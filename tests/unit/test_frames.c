@@ -127,8 +127,8 @@ static void test_names(void **state)
 #define DEVICES                                                                    \
 	"devices[{bdf,group,snoop_control,no_snoop,box,box_candidates,box_reason," \
 	"certain}]"
-#define FRAME                                                                          \
-	"{schema,source,kernel,time,time_ns,interval_ns,time_scope,lost{total,delta}," \
+#define FRAME                                                                                 \
+	"{schema,source,kernel,time,time_ns,interval_ns,time_scope,notice,lost{total,delta}," \
 	"sum{total" COUNTERS ",delta" COUNTERS "}"
 #define VICTIMS "victims[{kind,pid,name,culprit,count,stall_ns,max_ns}]"
 	static const struct {
@@ -259,6 +259,33 @@ static void test_table(void **state)
 	free(text);
 }
 
+/* Whoever reads text or JSON sees what the screen says of the source. */
+static void test_notice(void **state)
+{
+	static const struct batch_config table = { .format = BATCH_TABLE };
+	struct live live = live_source();
+	char *out, *line;
+
+	(void)state;
+	assert_int_equal(play(&live.base, &table, NULL, &out), -ENODATA);
+	for (line = out; line; line = strstr(line + 1, "\n\n")) {
+		char *second = strchr(line + 2, '\n');
+
+		assert_non_null(second);
+		assert_memory_equal(second, "\nsaid of the source\n ", 21);
+	}
+	free(out);
+	live.at = 0;
+	assert_int_equal(play(&live.base, &json, NULL, &out), -ENODATA);
+	assert_non_null(strstr(out, ",\"notice\":\"said of the source\","));
+	free(out);
+	live.at = 0;
+	live.base.notice = NULL;
+	assert_int_equal(play(&live.base, &json, NULL, &out), -ENODATA);
+	assert_non_null(strstr(out, ",\"notice\":null,"));
+	free(out);
+}
+
 /* --- round trips ------------------------------------------------------------ */
 
 static void test_round_trip(void **state)
@@ -276,6 +303,7 @@ static void test_round_trip(void **state)
 	assert_string_equal(src->name, "fentry");
 	assert_string_equal(src->kernel, "7.2.0-rc1+");
 	assert_string_equal(src->time_scope, "function");
+	assert_string_equal(src->notice, "said of the source");
 	assert_int_equal(play(src, &json, path2, &out2), -ENODATA);
 	source_close(src);
 	assert_non_null(strstr(out, "\"p50_ns\":"));
@@ -581,6 +609,7 @@ int main(void)
 		cmocka_unit_test(test_csv),
 		cmocka_unit_test(test_csv_empty),
 		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_notice),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_fixture_round_trip),
 		cmocka_unit_test(test_record_is_whole),

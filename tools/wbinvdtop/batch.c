@@ -237,6 +237,8 @@ static int table_frame(struct batch *b, struct model *m, const struct frame *f,
 	if (b->started)
 		fputc('\n', b->f);
 	fprintf(b->f, "%s\n", batch_headline(f, src, line, sizeof(line)));
+	if (src->notice)
+		fprintf(b->f, "%s\n", src->notice);
 	out_table_header(b->f, b->rows.f, b->rows.n);
 	switch (b->cfg.view) {
 	case BATCH_VICTIMS:

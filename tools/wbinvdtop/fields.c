@@ -266,6 +266,11 @@ GET(frame_time_scope, frame_row)
 		set_str(v, r->src->time_scope);
 }
 
+GET(frame_notice, frame_row)
+{
+	set_str(v, r->src->notice);
+}
+
 GET(frame_lost_total, frame_row)
 {
 	set_u64(v, r->frame->lost_total);
@@ -292,6 +297,8 @@ const struct out_field frame_fields[] = {
 	{ "interval_ns", "interval", "length of the interval", OUT_NS, 0, 8, frame_interval },
 	{ "time_scope", "scope", "what emulation_ns covers: function or exit", OUT_PLAIN, OUT_LEFT,
 	  8, frame_time_scope },
+	{ "notice", "notice", "what is to be said about the source", OUT_PLAIN, OUT_LEFT, 40,
+	  frame_notice },
 	{ "lost.total", "t.lost", "exits that were not counted", OUT_COUNT, 0, 6,
 	  frame_lost_total },
 	{ "lost.delta", "lost", "exits that were not counted in the interval", OUT_COUNT, 0, 6,

@@ -15,6 +15,7 @@ void replay_head_clear(struct replay_head *h)
 	free(h->source);
 	free(h->kernel);
 	free(h->time_scope);
+	free(h->notice);
 	memset(h, 0, sizeof(*h));
 }
 
@@ -187,6 +188,8 @@ static int read_head(struct replay_parse *l, const json_t *root, struct replay_h
 		err = jread_str(&l->j, root, "kernel", &head->kernel);
 	if (!err)
 		err = jread_str_null(&l->j, root, "time_scope", &head->time_scope);
+	if (!err && json_object_get(root, "notice"))
+		err = jread_str_null(&l->j, root, "notice", &head->notice);
 	return err;
 }
 

@@ -13,6 +13,7 @@ struct replay_head {
 	char *source;
 	char *kernel;
 	char *time_scope; /* NULL: not timed */
+	char *notice;	  /* NULL: none */
 	bool has_before;  /* the line is the first and has an interval */
 };
 

@@ -107,6 +107,7 @@ static void take_head(struct replay *r)
 	r->base.name = r->head.source;
 	r->base.kernel = r->head.kernel;
 	r->base.time_scope = r->head.time_scope;
+	r->base.notice = r->head.notice;
 }
 
 static int replay_read(struct source *src, struct wb_snapshot *s)
