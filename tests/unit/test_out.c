@@ -126,6 +126,28 @@ static void test_cells(void **state)
 	}
 }
 
+/* A mean over many may be a fraction of a nanosecond. */
+static void test_fractions_of_ns(void **state)
+{
+	static const struct {
+		double ns;
+		const char *text;
+	} t[] = {
+		{ 0, "0ns" },	    { 0.314, "0.31ns" }, { 72.8, "72.8ns" }, { 999.4, "999ns" },
+		{ 999.6, "999ns" }, { 72800, "72.8us" }, { 1e9, "1.00s" },   { 1e30, "584y" },
+		{ 1000, "1.00us" }, { 999499, "999us" },
+	};
+	char buf[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct row row = { .ns = { OUT_F64, { .f = t[i].ns } } };
+
+		out_cell(out_field_find(fields, "a.ns"), &row, buf, sizeof(buf));
+		assert_string_equal(buf, t[i].text);
+	}
+}
+
 /* What fn(f) prints; free() it. */
 static char *printed(void (*fn)(FILE *f, const void *arg), const void *arg)
 {
@@ -393,12 +415,12 @@ static void test_list_fields(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ns),	     cmocka_unit_test(test_count),
-		cmocka_unit_test(test_cells),	     cmocka_unit_test(test_table),
-		cmocka_unit_test(test_csv),	     cmocka_unit_test(test_json),
-		cmocka_unit_test(test_json_members), cmocka_unit_test(test_digits),
-		cmocka_unit_test(test_select),	     cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_list_fields),
+		cmocka_unit_test(test_ns),     cmocka_unit_test(test_count),
+		cmocka_unit_test(test_cells),  cmocka_unit_test(test_fractions_of_ns),
+		cmocka_unit_test(test_table),  cmocka_unit_test(test_csv),
+		cmocka_unit_test(test_json),   cmocka_unit_test(test_json_members),
+		cmocka_unit_test(test_digits), cmocka_unit_test(test_select),
+		cmocka_unit_test(test_lists),  cmocka_unit_test(test_list_fields),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

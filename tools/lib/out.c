@@ -198,6 +198,18 @@ static void cell_u64(const struct out_field *field, uint64_t u, char *buf, size_
 		snprintf(buf, size, "%" PRIu64, u);
 }
 
+static void cell_f64(const struct out_field *field, double f, char *buf, size_t size)
+{
+	char number[16];
+
+	if (field->unit != OUT_NS)
+		out_count(f, buf, size);
+	else if (f < 999.5)
+		snprintf(buf, size, "%sns", out_count(f, number, sizeof(number)));
+	else
+		out_ns(f < 1e19 ? (uint64_t)f : UINT64_MAX, buf, size);
+}
+
 char *out_cell(const struct out_field *field, const void *row, char *buf, size_t size)
 {
 	struct out_value v = value_of(field, row);
@@ -210,7 +222,7 @@ char *out_cell(const struct out_field *field, const void *row, char *buf, size_t
 		cell_u64(field, v.u, buf, size);
 		break;
 	case OUT_F64:
-		out_count(v.f, buf, size);
+		cell_f64(field, v.f, buf, size);
 		break;
 	case OUT_BOOL:
 		snprintf(buf, size, "%s", v.b ? "yes" : "no");
