@@ -155,6 +155,18 @@ out:
 	close(dirfd);
 }
 
+int dev_facts_suspended(int rootfd, const char *bdf)
+{
+	char path[96], status[32];
+
+	snprintf(path, sizeof(path), "sys/bus/pci/devices/%s", bdf);
+	if (faccessat(rootfd, path, F_OK, 0))
+		return -ENODEV;
+	snprintf(path, sizeof(path), "sys/bus/pci/devices/%s/power/runtime_status", bdf);
+	read_text(rootfd, path, status, sizeof(status));
+	return !strncmp(status, "suspend", 7);
+}
+
 int dev_facts_read(int rootfd, const char *bdf, struct dev_facts *f)
 {
 	uint64_t vendor = 0, device = 0, class = UINT32_MAX;

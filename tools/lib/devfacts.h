@@ -40,4 +40,7 @@ struct dev_facts {
  */
 int dev_facts_read(int rootfd, const char *bdf, struct dev_facts *f);
 
+/* 1: runtime-suspended now, so that reading its config space would wake it; 0; -ENODEV: gone. */
+int dev_facts_suspended(int rootfd, const char *bdf);
+
 #endif /* DEVFACTS_H */

@@ -284,7 +284,7 @@ static int run(const struct list_config *c)
 		return err;
 	err = tree_open(&t, c->sysroot);
 	if (!err) {
-		err = func_list_read(t.scan, t.procfs, &l);
+		err = func_list_read(t.scan, t.procfs, false, &l);
 		if (err)
 			log_err("the PCI functions cannot be listed: %s", strerror(-err));
 	}

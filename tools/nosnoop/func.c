@@ -2,10 +2,14 @@
 #include "func.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/pci_regs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "../lib/procutil.h"
 #include "owners.h"
 #include "quirks.h"
 
@@ -117,7 +121,20 @@ static int read_row(struct dev_scan *s, const char *bdf, struct func_row *r)
 	return err ? err : func_judge(r);
 }
 
-int func_list_read(struct dev_scan *s, const char *procfs, struct func_list *l)
+/* What a VFIO driver has can be in a VM. */
+static bool has_vfio(struct dev_scan *s, const char *bdf)
+{
+	char path[96], driver[64];
+
+	snprintf(path, sizeof(path), "sys/bus/pci/devices/%s/vfio-dev", bdf);
+	if (!faccessat(dev_scan_rootfd(s), path, F_OK, 0))
+		return true;
+	snprintf(path, sizeof(path), "sys/bus/pci/devices/%s/driver", bdf);
+	return proc_read_link_name(dev_scan_rootfd(s), path, driver, sizeof(driver)) > 0 &&
+	       strstr(driver, "vfio");
+}
+
+int func_list_read(struct dev_scan *s, const char *procfs, bool vfio_only, struct func_list *l)
 {
 	char(*bdfs)[16];
 	size_t n, i;
@@ -133,6 +150,8 @@ int func_list_read(struct dev_scan *s, const char *procfs, struct func_list *l)
 	for (i = 0; !err && i < n; i++) {
 		struct func_row *r = &l->rows[l->n];
 
+		if (vfio_only && !has_vfio(s, bdfs[i]))
+			continue;
 		err = read_row(s, bdfs[i], r);
 		if (!err) {
 			l->n++;
@@ -149,22 +168,17 @@ int func_list_read(struct dev_scan *s, const char *procfs, struct func_list *l)
 	return err ? err : owners_find(s, procfs, l);
 }
 
-int func_reread(struct dev_scan *s, struct func_row *r, bool *suspended)
+int func_reread(struct dev_scan *s, struct func_row *r)
 {
 	const char *why_no_snoop, *why_iommu;
-	struct dev_facts f;
 	struct wb_device d;
-	int err;
+	int err = dev_facts_suspended(dev_scan_rootfd(s), r->d.bdf);
 
-	*suspended = false;
-	err = dev_facts_read(dev_scan_rootfd(s), r->d.bdf, &f);
-	if (err)
+	if (err < 0)
 		return err;
-	if (f.suspended) {
-		*suspended = true;
-		r->f.suspended = true;
+	r->f.suspended = err;
+	if (r->f.suspended)
 		return 0;
-	}
 	err = dev_scan_bdf_why(s, r->d.bdf, &d, &why_no_snoop, &why_iommu);
 	if (err)
 		return err;
@@ -173,7 +187,6 @@ int func_reread(struct dev_scan *s, struct func_row *r, bool *suspended)
 		d.no_snoop = DEV_NO_SNOOP_HARDWIRED0;
 	device_clear(&r->d);
 	r->d = d;
-	r->f = f;
 	r->why_no_snoop = why_no_snoop;
 	r->why_iommu = why_iommu;
 	return func_judge(r);

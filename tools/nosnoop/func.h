@@ -35,6 +35,10 @@ struct func_row {
 	char proof_by[32]; /* who proved a hardwired 0; "": nobody */
 	char proof_time[40];
 	struct owner owner;
+	/* Of watch. */
+	uint64_t readings, set_readings; /* of the bit, and those that read 1 */
+	unsigned int changes;		 /* of the bit, since the start */
+	int socket;			 /* that it is attached to; -1: not known */
 };
 
 struct func_list {
@@ -44,8 +48,11 @@ struct func_list {
 	bool blind;	       /* some process could not be looked at */
 };
 
-/* All functions of the tree.  0 or a negative errno; func_list_free() is due in every case. */
-int func_list_read(struct dev_scan *s, const char *procfs, struct func_list *l);
+/*
+ * All functions of the tree, or those that a VFIO driver has.  0 or a negative
+ * errno; func_list_free() is due in every case.
+ */
+int func_list_read(struct dev_scan *s, const char *procfs, bool vfio_only, struct func_list *l);
 void func_list_free(struct func_list *l);
 
 /*
@@ -61,9 +68,10 @@ const char *func_kind(const struct func_row *r);
 const char *ability_name(enum ability a); /* NULL: unknown */
 
 /*
- * Enable No Snoop again, by the same scan.  0; -ENODEV: gone.  A suspended
- * function is not woken: *suspended is set and r keeps what was last known.
+ * Enable No Snoop again, by the same scan, which reads it at most once per
+ * second.  0; -ENODEV: gone.  A suspended function is not woken: f.suspended is
+ * set, and the rest stays as it was last known.
  */
-int func_reread(struct dev_scan *s, struct func_row *r, bool *suspended);
+int func_reread(struct dev_scan *s, struct func_row *r);
 
 #endif /* FUNC_H */

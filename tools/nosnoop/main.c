@@ -22,6 +22,8 @@ static const struct command {
 } commands[] = {
 	{ "list", "every PCI function: what can block no-snoop, whether it can make any",
 	  cmd_list },
+	{ "watch", "over time: the Enable No Snoop bit, and no-snoop requests where countable",
+	  cmd_watch },
 	{ "advise", "from recordings: the policy that follows, with the numbers behind it",
 	  cmd_advise },
 };
@@ -63,7 +65,7 @@ static int run(int argc, char **argv)
 	const char *word = argc > 1 ? argv[1] : NULL;
 
 	if (!word) {
-		log_err("a command is missing: list or advise; --help says more");
+		log_err("a command is missing: list, watch or advise; --help says more");
 		return -EINVAL;
 	}
 	if (!strcmp(word, "-h") || !strcmp(word, "--help")) {
@@ -77,7 +79,7 @@ static int run(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (!strcmp(word, commands[i].name))
 			return run_command(&commands[i], argc - 1, argv + 1);
-	log_err("'%s' is no command; there are list and advise", word);
+	log_err("'%s' is no command; there are list, watch and advise", word);
 	return -EINVAL;
 }
 

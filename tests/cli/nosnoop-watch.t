@@ -1,0 +1,141 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# nosnoop watch on a tree made by hand whose config space changes while it is watched: changes, what
+# sleeps, what vanishes, recordings and what advise makes of them. Needs no root.
+#
+# Run by prove. OUT names the build directory (default: build).
+
+set -u -o pipefail
+
+BUILD=$(realpath -- "${OUT:-build}")
+# shellcheck source=tests/vm/lib.sh disable=SC1094
+. "$(dirname -- "${BASH_SOURCE[0]}")/../vm/lib.sh"
+# shellcheck source=tests/cli/nstree.sh disable=SC1094
+. "$TOP/tests/cli/nstree.sh"
+cd -- "$TOP" || exit 1
+
+TOOL=${NOSNOOP:-$BUILD/nosnoop}
+[[ -x $TOOL ]] || {
+	echo "Bail out! $TOOL is not built"
+	exit 1
+}
+export LC_ALL=C.UTF-8
+TREE=$TMP/tree
+demo_tree
+DEVICES=$TREE/sys/bus/pci/devices
+
+# function BDF EXPRESSION: of each line of the recording, one line each
+each() {
+	jq -r "[.functions[] | select(.bdf == \"$1\")][0] | $2" "$TMP/rec"
+}
+
+# ---- changes, sleep, vanishing ------------------------------------------------------------------
+
+# A reading per second; what happens in between has been seen by the next but one, whatever the machine does.
+"$TOOL" watch --sysroot "$TREE" --all -d 1 -n 9 --record "$TMP/rec" >"$OUT" 2>"$ERR" &
+watcher=$!
+until [[ -s $TMP/rec ]]; do sleep 0.1; done
+sleep 0.3
+config 0 1 >"$DEVICES/0000:03:00.0/config"
+sleep 2
+config 0 0 >"$DEVICES/0000:03:00.0/config"
+echo suspended >"$DEVICES/0000:02:00.0/power/runtime_status"
+config 0 0 >"$DEVICES/0000:02:00.0/config" # not to be read while it sleeps
+sleep 2
+rm -rf -- "$DEVICES/0000:04:00.0"
+wait "$watcher"
+is 'watch: status' $? 0
+is 'watch: nothing on standard error' "$(<"$ERR")" ''
+is 'recording: a line for the start and each frame' "$(wc -l <"$TMP/rec")" 10
+is 'recording: first line' "$(head -n 1 "$TMP/rec" | jq -c '[.schema, .command, .interval_ns]')" '["nosnoop/1","watch",0]'
+is 'a bit that changes twice' "$(each 0000:03:00.0 .changes | tail -n 1)" 2
+is 'as it was read' "$(each 0000:03:00.0 .no_snoop | uniq | tr '\n' ' ')" 'disabled enabled disabled '
+like 'the changes are told when they happen' "$(<"$OUT")" \
+	'0000:03:00\.0 Enable No Snoop: set, was cleared.*0000:03:00\.0 Enable No Snoop: cleared, was set'
+is 'what sleeps is not read: last known' "$(each 0000:02:00.0 '"\(.suspended) \(.no_snoop)"' | tail -n 1)" 'true enabled'
+is 'and that is no change' "$(each 0000:02:00.0 .changes | tail -n 1)" 0
+like 'and is said' "$(<"$OUT")" 'suspended, last known'
+is 'what slept from the start is not known' "$(each 0000:0a:00.0 '"\(.suspended) \(.no_snoop)"' | tail -n 1)" 'true null'
+is 'what vanished is no longer there' "$(tail -n 1 "$TMP/rec" | jq '[.functions[] | select(.bdf == "0000:04:00.0")] | length')" 0
+is 'what this kernel does not tell is null, with a reason' "$(tail -n 1 "$TMP/rec" | jq -c '[.vms[0].flush_ns, .vms[0].mapped_bytes,
+	(.vms[0].why | length > 0), .functions[0].blocked, (.functions[0].blocked_why | length > 0)]')" '[null,null,true,null,true]'
+is 'the VM' "$(tail -n 1 "$TMP/rec" | jq -r '.vms[] | "\(.id) \(.start) \(.name)"')" '4711-5 123456 web01'
+is 'nothing is counted here: none, not 0' "$(jq -c '[.requests.coverage, (.requests.reason | length > 0), .requests.sockets]' "$TMP/rec" | sort -u)" \
+	'["none",true,[]]'
+
+runs "$TOOL" advise --baseline "$TMP/rec" --min-overlap 5 --json
+is 'advise on it: status' "$STATUS" 0
+is 'advise: blocked and not measured' "$(jq -r '.devices[] | select(.bdf == "0000:01:00.0") | .row' "$OUT")" R3
+is 'advise: an integrated display is never 4' "$(jq -r '.devices[] | select(.bdf == "0000:00:02.0") | .verdict' "$OUT")" never-4
+is 'advise: a back door' "$(jq -r '.devices[] | select(.bdf == "0000:06:00.0") | .verdict' "$OUT")" 3-to-4-unproven
+is 'advise: a VF is never 4' "$(jq -r '.devices[] | select(.bdf == "0000:05:00.0") | .verdict' "$OUT")" never-4
+is 'advise: no cleared bit is called safe' "$(jq '[.devices[] | select(.verdict == "3-to-4-safe" or .verdict == "costs-nothing")] | length' "$OUT")" 0
+cp -- "$OUT" "$TMP/advice"
+is 'advise: the page alone says the same' "$(tests/cli/rule-verdict "$TMP/advice")" \
+	"$(jq -r '.devices[] | "\(.bdf) \(.row) \(.verdict) \(.confidence)"' "$TMP/advice")"
+
+# ---- which functions ----------------------------------------------------------------------------
+
+rm -rf -- "${TREE:?}" && demo_tree
+while IFS='|' read -r words wanted; do
+	# shellcheck disable=SC2086 # words they are
+	runs "$TOOL" watch --sysroot "$TREE" -n 1 -d 0.1 --json $words
+	is "watch $words" "$(jq -r '[.functions[].bdf[5:7]] | join(" ")' "$OUT")" "$wanted"
+done <<'TABLE'
+|01 02
+-D 03:00.0|03
+--driver nvme|03
+-g web|02
+-p 4712|01
+TABLE
+runs "$TOOL" watch --sysroot "$TREE" -n 2 -d 0.1 --csv
+is 'CSV: a header, and a line per function and frame' "$(wc -l <"$OUT")" 5
+
+# ---- ends ---------------------------------------------------------------------------------------
+
+"$TOOL" watch --sysroot "$TREE" -d 3600 --json >"$OUT" 2>"$ERR" &
+watcher=$!
+sleep 1
+kill -TERM "$watcher"
+wait "$watcher"
+is 'SIGTERM: status' $? 0
+is 'SIGTERM: what was under way is shown' "$(jq -c .schema "$OUT")" '"nosnoop/1"'
+"$TOOL" watch --sysroot "$TREE" -d 0.1 -n 3 --record /dev/full >"$OUT" 2>"$ERR"
+is 'a full disk: status' $? 1
+like 'a full disk: the sentence' "$(<"$ERR")" 'recording to /dev/full stopped'
+is 'a full disk: watching went on' "$(grep -c '^address' "$OUT")" 3
+while IFS='|' read -r words sentence; do
+	eval "set -- $words"
+	refused "refused: $words" 2 "^nosnoop: .*$sentence" "$TOOL" watch --sysroot "$TREE" "$@"
+done <<'TABLE'
+-s bdf|option -s has no meaning
+-o nope|nope
+-o bdf --json|-o goes without --json
+-D 0000:ff:00.0|there is no PCI function
+-D x|option -D: 'x' is not
+-d 0|option -d: '0' is not
+--driver ''|option --driver: '' is not
+x|'x' is one argument too many
+TABLE
+
+# ---- what watching takes ------------------------------------------------------------------------
+
+# cpu_ms N: of N readings, one per second
+cpu_ms() {
+	local TIMEFORMAT='%3U %3S' user system
+
+	read -r user system < <({ time "$TOOL" watch --sysroot "$TREE" -d 1 -n "$1" --record "$TMP/rec" >/dev/null 2>&1; } 2>&1)
+	awk -v u="$user" -v s="$system" 'BEGIN { printf "%d", (u + s) * 1000 }'
+}
+
+# 16 assigned functions; what 8 readings take beyond the start.
+for ((i = 1; i < 15; i++)); do
+	printf -v bdf '0001:%02x:00.0' "$i"
+	cp -a -- "$DEVICES/0000:01:00.0" "$DEVICES/$bdf"
+done
+took=$((-$(cpu_ms 1) + $(cpu_ms 9)))
+is 'functions watched' "$(tail -n 1 "$TMP/rec" | jq '.functions | length')" 16
+compare "8 s of watching 16 functions: $took ms of CPU, below 0.5 %" "$took" -lt 40
+
+done_testing

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What watch follows from reading to reading. */
+#ifndef WATCH_H
+#define WATCH_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "../lib/out.h"
+#include "nosnoop.h"
+#include "pmu.h"
+
+struct watch {
+	struct tree tree;
+	const struct filter *filter;
+	bool all; /* also functions that no VFIO driver has */
+	struct func_list l;
+	struct pmu *pmu;
+	const char *pmu_why; /* why nothing is counted; NULL: it is */
+	unsigned int cpus;
+	uint64_t time_ns, interval_ns; /* CLOCK_MONOTONIC of the reading; 0: the first one */
+	uint64_t listed_ns;	       /* when functions were last looked for */
+	FILE *events;		       /* where changes are told; NULL: nowhere */
+};
+
+/* The root of a test's tree, or NULL.  0 or a negative errno after a sentence. */
+int watch_open(struct watch *w, const char *root, const struct filter *filter, bool all);
+void watch_close(struct watch *w);
+
+/* The next reading.  0 or a negative errno. */
+int watch_read(struct watch *w);
+
+/* The reading as the line of a recording; NULL: no memory. */
+json_t *watch_json(const struct watch *w);
+
+/* Fields of struct func_row under watch. */
+extern const struct out_field watch_fields[];
+
+/* A sentence on what was counted, and what a count of 0 may hide. */
+void watch_requests_text(FILE *f, const struct watch *w);
+
+#endif /* WATCH_H */
