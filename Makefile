@@ -3,6 +3,7 @@
 # make            build everything into $(OUT)
 # make demo       show the main job (STOCK kernels, in a VM of its own)
 # make check      tests, as CI runs them     make check-long   the long ones
+# make kernel     build the patched kernel   make check-series all checks of the kernel series
 # make lint       static checks              make bench        measurements
 # make install    DESTDIR= PREFIX=           make help         this text
 #
@@ -51,14 +52,14 @@ UNITS	:= $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/test_*.c)
 FUZZERS	:= $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 MANS	:= $(patsubst tools/man/%.rst,$(OUT)/man/%,$(wildcard tools/man/*.8.rst))
 
-.PHONY: all bpf tools man units fuzzers check check-long lint bench demo install clean help deps
+.PHONY: all bpf tools man units fuzzers check check-long check-series kernel lint bench demo install clean help deps
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 all: tools man
 
 help:
-	@sed -n '3,10s/^# \{0,1\}//p' Makefile
+	@sed -n '3,11s/^# \{0,1\}//p' Makefile
 
 # Names what is missing (with the one line that installs it) before a compiler
 # can fail on it.  Root installs it from the targets that need nothing else.
@@ -162,6 +163,13 @@ check:
 
 check-long:
 	@scripts/check --long
+
+check-series:
+	@scripts/series
+
+kernel:
+	@scripts/deps kernel
+	@scripts/kernel get patched-7.2
 
 lint:
 	@scripts/lint
