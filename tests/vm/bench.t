@@ -11,8 +11,8 @@ set -u -o pipefail
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
-# shellcheck source-path=SCRIPTDIR source=vfio.sh
-. "$TOP/tests/vm/vfio.sh"
+# shellcheck source-path=SCRIPTDIR source=../../scripts/vfio.sh
+. "$TOP/scripts/vfio.sh"
 
 BENCH=${BENCH:-$TOP/build/wbinvdbench}
 

@@ -8,8 +8,8 @@
 BINARIES=${OUT:-}
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
-# shellcheck source-path=SCRIPTDIR source=vfio.sh
-. "$TOP/tests/vm/vfio.sh"
+# shellcheck source-path=SCRIPTDIR source=../../scripts/vfio.sh
+. "$TOP/scripts/vfio.sh"
 BINARIES=$(realpath -- "${BINARIES:-$TOP/build}")
 WBINVDTOP=${WBINVDTOP:-$BINARIES/wbinvdtop}
 BENCH=${BENCH:-$BINARIES/wbinvdbench}

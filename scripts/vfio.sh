@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# For tests inside a VM: PCI functions and vfio-pci. Source it.
+# For what runs inside a VM: PCI functions and vfio-pci. Source it.
 
 # vfio_find VENDOR:DEVICE [N]: the address of the Nth such function (the first one), 0000:01:00.0
 vfio_find() {
