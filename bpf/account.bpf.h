@@ -77,6 +77,12 @@ static __always_inline struct wb_vcpu_val *find_vcpu(__u64 vcpu)
 	return find_hashed(vcpu);
 }
 
+/* A flush cannot have been without its callback having been seen. */
+static __always_inline bool sure_of_callback(void)
+{
+	return have_callback && !callback_skipped;
+}
+
 static __always_inline __u64 open_seq(const struct wb_vcpu_val *e)
 {
 	return e->open_seq & ~WB_ATTENTION;
@@ -88,7 +94,7 @@ static __always_inline void settle(struct wb_vcpu_val *e)
 	if (e->published)
 		withdraw(e);
 	e->untimed++;
-	if (have_callback ? e->flush_seq == open_seq(e) : e->noncoherent) {
+	if (e->flush_seq == open_seq(e) || (!sure_of_callback() && e->noncoherent)) {
 		e->flushes++;
 		e->cpus_flushed += e->pending_cpus;
 	} else {
@@ -223,9 +229,13 @@ static __always_inline void new_max(struct wb_vcpu_val *e, __u64 ns, __u64 word)
 /* A timed exit's duration. */
 static __always_inline void add_time(struct wb_vcpu_val *e, __u64 ns)
 {
-	__u32 slot = wb_hist_slot(ns);
 	__u64 word = max_word(ns);
+	__u32 slot;
 
+	if (ns < WB_HIST_TABLE_NS)
+		slot = hist_slots[ns / WB_HIST_TABLE_STEP];
+	else
+		slot = wb_hist_slot(ns);
 	e->emulation_ns += ns;
 	if (slot < WB_HIST_SLOTS)
 		e->hist[slot]++;
@@ -247,10 +257,10 @@ static __always_inline void exit_begin(__u64 vcpu, __u64 kvm, __u64 seq, __u32 n
 		settle(e);
 	e->noncoherent = noncoherent;
 	if (noncoherent) {
+		if (!sure_of_callback())
+			e->pending_cpus = count_cpus(vcpu, true);
 		if (have_callback)
 			announce(e);
-		else
-			e->pending_cpus = count_cpus(vcpu, true);
 	}
 	e->open_seq = seq | (e->fast && !e->published ? 0 : WB_ATTENTION);
 	if (count)
@@ -259,15 +269,18 @@ static __always_inline void exit_begin(__u64 vcpu, __u64 kvm, __u64 seq, __u32 n
 }
 
 /*
- * Decided by what happened.  Without the callback there is the flag, and if it
- * changed while KVM was at it, the mask that a flush leaves empty.
+ * Decided by what happened.  Without the callback, or if that was not seen,
+ * there is the flag, and if it changed while KVM was at it, the mask that a
+ * flush leaves empty.
  */
 static __always_inline bool was_flushed(__u64 vcpu, struct wb_vcpu_val *e, __u64 seq)
 {
 	bool now;
 
-	if (have_callback)
-		return e->flush_seq == seq;
+	if (e->flush_seq == seq)
+		return true;
+	if (sure_of_callback())
+		return false;
 	now = kvm_noncoherent(e->kvm) != 0;
 	if (now == (e->noncoherent != 0))
 		return now;
@@ -304,7 +317,7 @@ static __noinline int end_alone(__u64 vcpu, __u64 seq)
 	e->ends_alone++;
 	e->untimed++;
 	e->noncoherent = kvm_noncoherent(kvm);
-	if (!have_callback)
+	if (!sure_of_callback() && e->flush_seq != seq)
 		e->pending_cpus = count_cpus(vcpu, true);
 	outcome(vcpu, e, seq);
 	return 0;

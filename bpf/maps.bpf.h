@@ -17,11 +17,12 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 /* Set by user space before loading; constants to the verifier. */
-const volatile __u32 mask_words = 1; /* (possible CPUs + 63) / 64 */
-const volatile __u64 threshold_ns;   /* 0: no outliers wanted */
-const volatile bool count_open;	     /* keep nr_open, for the exit source */
-const volatile bool have_callback;   /* the flush callback's programs are attached */
-const volatile __u32 vcpu_size;	     /* bytes of a value of vcpus and retired */
+const volatile __u32 mask_words = 1;  /* (possible CPUs + 63) / 64 */
+const volatile __u64 threshold_ns;    /* 0: no outliers wanted */
+const volatile bool count_open;	      /* keep nr_open, for the exit source */
+const volatile bool have_callback;    /* the flush callback's programs are attached */
+const volatile bool callback_skipped; /* now and then, as kprobes are */
+const volatile __u32 vcpu_size;	      /* bytes of a value of vcpus and retired */
 /* wb_hist_slot() of the multiples of WB_HIST_TABLE_STEP. */
 const volatile __u8 hist_slots[WB_HIST_TABLE];
 

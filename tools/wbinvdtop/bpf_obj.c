@@ -232,6 +232,7 @@ static int configure(struct bpf_obj *o, const struct source_config *cfg, const s
 		o->skel->bss->places[i].vcpu.vcpu = ~0ULL;
 	o->skel->rodata->threshold_ns = cfg->threshold_ns;
 	o->skel->rodata->have_callback = sets & CALLBACKS;
+	o->skel->rodata->callback_skipped = sets & CALLBACK_KPROBE;
 	o->skel->rodata->count_open = r->main == MAIN_EXIT;
 
 	for (i = 0; i < WB_HIST_TABLE; i++)
