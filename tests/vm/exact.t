@@ -118,25 +118,28 @@ overcommit() {
 	fi
 }
 
-# hammered N: vCPUs on CPUs where other processes look through BPF maps all the time. While they are
-# preempted in that, the kernel skips what is attached to kprobes, and counts it (since 6.7).
+# hammered N [BDF]: vCPUs on CPUs where other processes look through BPF maps all the time. While they
+# are preempted in that, the kernel skips what is attached to kprobes.
 hammered() {
-	local n=$((2 * $1)) hammer
+	local n=$((2 * $1)) bdf=${2:-} name hammer none=flushes
 
+	name="BPF maps in use${bdf:+, non-coherent}"
+	[[ ! $bdf ]] || none=skips
 	preemptible
 	monitor fentry --source fentry
 	monitor kprobe --source kprobe
 	monitor exit --source exit
 	"$HELPERS/hammer" 0 1 &
 	hammer=$!
-	bench -n "$1" -v 2 --pin 0,1
+	bench -n "$1" -v 2 --pin 0,1 ${bdf:+--vfio "$bdf"}
 	kill "$hammer"
 	wait "$hammer"
 	finish
-	whole "BPF maps in use: exit" exit "$n"
-	counted "BPF maps in use: fentry: lost less than 0.5 %" fentry "$n" ".lost.total * 200 < $n"
-	counted "BPF maps in use: kprobe" kprobe "$n"
-	note "BPF maps in use: kprobe lost $(last kprobe .lost.total) of $n, $(last kprobe .sum.total.untimed) untimed"
+	whole "$name: exit" exit "$n"
+	counted "$name: fentry: lost less than 0.5 %, no $none" fentry "$n" \
+		".lost.total * 200 < $n and .sum.total.$none == 0"
+	counted "$name: kprobe: no $none" kprobe "$n" ".sum.total.$none == 0"
+	note "$name: kprobe lost $(last kprobe .lost.total) of $n, $(last kprobe .sum.total.untimed) untimed"
 }
 
 # no_room N: a map of 2 entries and four vCPUs
@@ -196,9 +199,9 @@ spin() {
 
 # flusher NAME BDF CPU CPU: a non-coherent VM whose vCPU goes to and fro between two CPUs. A flush
 # reaches the CPUs that the vCPU was on since the last one, so it has to have something to do between
-# two of them.
+# two of them, and takes its time, so that it is moved often however busy the machine is.
 flusher() {
-	taskset -c "$3,$4" "$BENCH" -n "$FLUSHES" --dirty 1 --vfio "$2" >"$TMP/$1" 2>&1 &
+	taskset -c "$3,$4" "$BENCH" -n "$FLUSHES" --rate 200 --dirty 1 --vfio "$2" >"$TMP/$1" 2>&1 &
 	FLUSHERS+=($!)
 	"$HELPERS/hop" $! vcpu/0 "$3" "$4" &
 	HOPPERS+=($!)
@@ -309,7 +312,8 @@ part_overcommit() {
 }
 
 part_hammer() {
-	hammered "$N"
+	hammered "$FEW"
+	hammered "$FEW" "${BDF[0]}"
 }
 
 part_reload() {
