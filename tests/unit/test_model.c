@@ -520,6 +520,27 @@ static void assert_order(const struct frame *f, const char *path, bool reverse, 
 	assert_int_equal(f->vms[2].cur->pid, c);
 }
 
+/* What is freed early is not missed by the next frame. */
+static void test_make_room(void **state)
+{
+	struct model *m = model_new();
+	const struct frame *f;
+
+	(void)state;
+	model_make_room(m);
+	for (uint64_t i = 1; i < 5; i++) {
+		struct wb_snapshot *s = snap(10 * i);
+
+		add_vcpu(add_vm(s, 1, 10, 1, "a"), 0, i * i, 1000, 1);
+		assert_int_equal(model_update(m, s, &f), 0);
+		assert_int_equal(f->sum_total.c.exits, i * i);
+		assert_int_equal(f->sum_delta.c.exits, i > 1 ? 2 * i - 1 : 0);
+		assert_int_equal(f->interval_ns, i > 1 ? 10000000000 : 0);
+		model_make_room(m);
+	}
+	model_free(m);
+}
+
 /* Of a flush that was longer than --threshold, too. */
 static void test_shows(void **state)
 {
@@ -735,15 +756,25 @@ static void test_derived(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bounds),	      cmocka_unit_test(test_quantiles),
-		cmocka_unit_test(test_first_frame),   cmocka_unit_test(test_delta),
-		cmocka_unit_test(test_backwards),     cmocka_unit_test(test_vcpu_join),
-		cmocka_unit_test(test_vcpus_unknown), cmocka_unit_test(test_ended),
-		cmocka_unit_test(test_victims),	      cmocka_unit_test(test_rebase),
-		cmocka_unit_test(test_filter),	      cmocka_unit_test(test_shows),
-		cmocka_unit_test(test_vcpu_order),    cmocka_unit_test(test_sort),
-		cmocka_unit_test(test_sort_stable),   cmocka_unit_test(test_unknown_is_null),
-		cmocka_unit_test(test_none_is_null),  cmocka_unit_test(test_derived),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_quantiles),
+		cmocka_unit_test(test_first_frame),
+		cmocka_unit_test(test_delta),
+		cmocka_unit_test(test_backwards),
+		cmocka_unit_test(test_vcpu_join),
+		cmocka_unit_test(test_vcpus_unknown),
+		cmocka_unit_test(test_ended),
+		cmocka_unit_test(test_victims),
+		cmocka_unit_test(test_rebase),
+		cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_shows),
+		cmocka_unit_test(test_make_room),
+		cmocka_unit_test(test_vcpu_order),
+		cmocka_unit_test(test_sort),
+		cmocka_unit_test(test_sort_stable),
+		cmocka_unit_test(test_unknown_is_null),
+		cmocka_unit_test(test_none_is_null),
+		cmocka_unit_test(test_derived),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

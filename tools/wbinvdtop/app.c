@@ -163,6 +163,9 @@ static int next_reading(struct app *app)
 	int err;
 
 	if (!s) {
+		/* Where there are thousands of vCPUs, each reading takes megabytes. */
+		if (!app_is_replay(app))
+			model_make_room(app->model);
 		err = app->pace.at_end ? -ENODATA : read_source(app, &s);
 		if (err)
 			return err == -ENODATA ? LOOP_STOP : err;

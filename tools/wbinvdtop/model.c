@@ -557,6 +557,12 @@ int model_update(struct model *m, struct wb_snapshot *cur, const struct frame **
 	return model_frame(m, f);
 }
 
+void model_make_room(struct model *m)
+{
+	snapshot_free(m->prev);
+	m->prev = NULL;
+}
+
 int model_frame(struct model *m, const struct frame **f)
 {
 	int err;

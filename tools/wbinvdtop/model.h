@@ -67,6 +67,12 @@ void model_free(struct model *m);
 int model_update(struct model *m, struct wb_snapshot *cur, const struct frame **f);
 
 /*
+ * Frees what the present reading was compared with, to have room for the next
+ * one.  Only model_update() may follow.
+ */
+void model_make_room(struct model *m);
+
+/*
  * The present reading again, after a change of filter or baseline; frames
  * returned before are invalid.  0, -ENOMEM, -ENODATA before the first update.
  */
