@@ -1,27 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
-/* proginfo ID: prints how many instructions the verifier walked for that BPF program. */
+/* proginfo: for every BPF program that is loaded, its name and how many instructions the verifier walked. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 
-int main(int argc, char **argv)
+int main(void)
 {
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info);
+	struct bpf_prog_info info;
+	__u32 id = 0, len;
 	int fd;
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: proginfo ID\n");
-		return 2;
+	while (!bpf_prog_get_next_id(id, &id)) {
+		fd = bpf_prog_get_fd_by_id(id);
+		if (fd < 0 && errno == ENOENT)
+			continue; /* unloaded meanwhile */
+		memset(&info, 0, sizeof(info));
+		len = sizeof(info);
+		if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len)) {
+			fprintf(stderr, "proginfo: program %u: %s\n", id, strerror(errno));
+			return 1;
+		}
+		close(fd);
+		printf("%s %u\n", info.name, info.verified_insns);
 	}
-	fd = bpf_prog_get_fd_by_id(strtoul(argv[1], NULL, 10));
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len)) {
-		fprintf(stderr, "proginfo: program %s: %s\n", argv[1], strerror(errno));
-		return 1;
-	}
-	printf("%u\n", info.verified_insns);
 	return 0;
 }
