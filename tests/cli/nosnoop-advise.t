@@ -89,6 +89,7 @@ ab_file 10 12 >"$TMP/wide"
 fixture 'R4: a wide interval does not' 'R4 keep-1 high' --baseline "$TMP/top" --baseline "$TMP/box1" --ab "$TMP/wide"
 is 'R4: its lower bound' "$(jq -c '.devices[0].ab | [.gain, .gain_lo, .gain_hi]' "$TMP/advice")" '[11,-1.706,23.706]'
 watch_rec $T 100 '[dev + {snoop_control: true}]' >"$TMP/nom"
+is 'R4: which condition did not hold' "$(jq -r '.devices[0].did_not_hold' "$TMP/advice")" 'gain_lo > min_gain'
 fixture 'R4: M is not known, so the cost is not small' 'R4 keep-1 medium' --baseline "$TMP/top" --baseline "$TMP/nom" --ab "$TMP/ab"
 
 watch_rec $T 100 '[dev]' >"$TMP/box3"

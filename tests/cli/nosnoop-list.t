@@ -151,7 +151,7 @@ while IFS='|' read -r words status sentence; do
 	refused "refused: $words" "$status" "^nosnoop: .*$sentence" "$TOOL" "$@"
 done <<'TABLE'
 |2|a command is missing
-lsit|2|'lsit' is no command
+lost|2|'lost' is no command
 list -D 12abc|2|option -D: '12abc' is not a PCI address
 list --sysroot "$TREE" -D 0000:ff:1f.7|2|there is no PCI function 0000:ff:1f\.7
 list -o nope|2|nope

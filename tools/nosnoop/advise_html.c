@@ -33,7 +33,7 @@ static const char style[] =
 	".verdict{font-weight:650}.good{color:var(--good)}.keep{color:var(--keep)}.bad{color:var(--bad)}\n"
 	".wide{overflow-x:auto}svg{max-width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:var(--dim)}\n"
 	".note{background:var(--soft);border-left:3px solid var(--bad);padding:.4rem .7rem;margin:.5rem 0}\n"
-	"tr.off td{color:var(--dim)}dt{font-weight:600}dd{margin:0 0 .4rem 1.2rem}\n"
+	"a{color:var(--f)}tr.off td{color:var(--dim)}dt{font-weight:600}dd{margin:0 0 .4rem 1.2rem}\n"
 	"@media print{body{max-width:none}h2{break-after:avoid}svg,table{break-inside:avoid}}\n"
 	"</style>\n";
 
@@ -217,7 +217,7 @@ static void plot_cost(FILE *f, const struct advice *a)
 
 	for (size_t i = 0; i < 3; i++)
 		sum += a->c.in[parts[i]].origin ? a->c.in[parts[i]].number : 0;
-	top = (sum > limit ? sum : limit) * 1.15;
+	top = (sum > limit ? sum : limit) * 1.5;
 	if (top <= 0)
 		return;
 	fprintf(f,
@@ -331,7 +331,13 @@ static void html_device(FILE *f, const struct advice *a)
 	put(f, a->r.meaning);
 	fprintf(f, ".</p>\n<dl><dt>Row %s</dt><dd><code>", a->r.row);
 	put(f, a->r.when);
-	fprintf(f, "</code></dd><dt>Confidence</dt><dd>%s</dd><dt>Applied by</dt><dd>",
+	fputs("</code>", f);
+	if (*a->r.missed) {
+		fputs("<br>did not hold: <code>", f);
+		put(f, a->r.missed);
+		fputs("</code>", f);
+	}
+	fprintf(f, "</dd><dt>Confidence</dt><dd>%s</dd><dt>Applied by</dt><dd>",
 		rule_confidence_name(a->r.confidence));
 	own = advice_for(a, a->r.apply);
 	put_code(f, own);

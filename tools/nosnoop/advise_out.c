@@ -49,6 +49,8 @@ static void text_device(FILE *f, const struct advice *a)
 	fprintf(f, "  verdict: %s (row %s), confidence %s\n", a->r.verdict, a->r.row,
 		rule_confidence_name(a->r.confidence));
 	fprintf(f, "  %s\n  because: %s\n", a->r.meaning, a->r.when);
+	if (*a->r.missed)
+		fprintf(f, "  did not hold: %s\n", a->r.missed);
 	print_for(f, a, "applied by", a->r.apply);
 	if (a->notes) {
 		char *copy = strdup(a->notes), *line, *save = NULL;
@@ -172,12 +174,13 @@ static json_t *vm_json(const struct adv_vm *vm)
 
 static json_t *device_json(const struct advice *a)
 {
-	return json_pack("{s:s,s:s?,s:o,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o}", "bdf",
+	return json_pack("{s:s,s:s?,s:o,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o}", "bdf",
 			 a->dev->bdf, "name", a->dev->name, "vm", vm_json(a->base_vm), "row",
 			 a->r.row, "verdict", a->r.verdict, "meaning", a->r.meaning, "when",
-			 a->r.when, "confidence", rule_confidence_name(a->r.confidence), "apply",
-			 string_for(a, a->r.apply), "inputs", inputs_json(a), "raise",
-			 raise_json(a), "notes", lines_json(a->notes), "ab", ab_json(a->ab));
+			 a->r.when, "did_not_hold", a->r.missed, "confidence",
+			 rule_confidence_name(a->r.confidence), "apply", string_for(a, a->r.apply),
+			 "inputs", inputs_json(a), "raise", raise_json(a), "notes",
+			 lines_json(a->notes), "ab", ab_json(a->ab));
 }
 
 static json_t *share_json(const struct advice_list *l, const struct adv_vm *vm, bool stall)

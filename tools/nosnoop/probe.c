@@ -16,12 +16,13 @@
 #include "../lib/pcicap.h"
 #include "../lib/procutil.h"
 
-static const char why_gone[] = "its config space reads all ones: the device does not answer";
+/* Each goes on from "it". */
+static const char why_gone[] = "does not answer: its config space reads all ones";
 static const char why_master[] =
-	"bus mastering is on, so something may be using it; bind it to vfio-pci first";
-static const char why_unwritten[] = "the bit could not be written";
+	"has bus mastering on, so something may be using it; bind it to vfio-pci first";
+static const char why_unwritten[] = "did not let the bit be written";
 static const char why_unrestored[] =
-	"the bit could not be set back to 0; a reset of the function or of the host does that";
+	"could not be set back to 0; a reset of the function or of the host does that";
 
 static int set_and_restore(const struct probe_io *io, unsigned int pos, uint16_t before,
 			   enum probe_result *res, const char **why)
@@ -200,7 +201,9 @@ static const char *objection(const struct func_row *r, int *err)
 		return "is a root-complex integrated endpoint: a bit that cannot be set would prove nothing";
 	if (r->display || r->listed)
 		return "is known to make accesses that the bit need not govern: a probe would prove nothing";
-	if (r->f.port_type != PCI_EXP_TYPE_ENDPOINT && r->f.port_type != PCI_EXP_TYPE_LEG_END)
+	/* What sleeps has not been looked at yet: it is once more when it is ours. */
+	if (!r->f.suspended && r->f.port_type != PCI_EXP_TYPE_ENDPOINT &&
+	    r->f.port_type != PCI_EXP_TYPE_LEG_END)
 		return "is no PCI Express endpoint, or its config space is not readable";
 	*err = -EBUSY;
 	if (r->f.num_vfs > 0)
@@ -217,12 +220,14 @@ static void note_result(struct func_row *r, enum probe_result res)
 	struct timespec ts;
 	struct tm tm;
 
+	r->why_no_snoop = NULL;
 	if (res == PROBE_SET) {
 		r->d.no_snoop = DEV_NO_SNOOP_ENABLED;
 		return;
 	}
 	if (res == PROBE_WRITABLE) {
 		/* Still 0, but what can be set is an ability. */
+		r->d.no_snoop = DEV_NO_SNOOP_DISABLED;
 		r->can_be_set = true;
 		return;
 	}
@@ -231,6 +236,20 @@ static void note_result(struct func_row *r, enum probe_result res)
 	clock_gettime(CLOCK_REALTIME, &ts);
 	gmtime_r(&ts.tv_sec, &tm);
 	strftime(r->proof_time, sizeof(r->proof_time), "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+/* With its config space at hand, which a sleeping function's was not before. */
+static int look_again(struct func_row *r, const uint8_t *cfg, int cap, const char **why)
+{
+	int err;
+
+	r->f.suspended = false;
+	r->f.port_type = (cfg[cap + PCI_EXP_FLAGS] & PCI_EXP_FLAGS_TYPE) >> 4;
+	err = func_judge(r);
+	if (err)
+		return err;
+	*why = objection(r, &err);
+	return *why ? err : 0;
 }
 
 static int probe_open(int dirfd, struct func_row *r)
@@ -251,30 +270,89 @@ static int probe_open(int dirfd, struct func_row *r)
 	}
 	n = pread(fd, cfg, sizeof(cfg), 0);
 	cap = pcie_cap_find(cfg, n > 0 ? n : 0, &why);
-	err = cap;
-	if (cap > 0) {
+	if (cap < 0)
+		why = "shows no PCI Express capability";
+	err = cap < 0 ? cap : look_again(r, cfg, cap, &why);
+	if (!err) {
 		struct probe_io io = { sysfs_read16, sysfs_write16, &fd };
 
 		/* Somebody may have bound it since it was looked at. */
 		if (proc_read_link_name(dirfd, "driver", driver, sizeof(driver)) < 0)
 			*driver = '\0';
-		why = "its driver has just changed";
+		why = "has just got another driver";
 		err = strcmp(driver, r->f.driver) ? -EBUSY : probe_bit(&io, cap, &res, &why);
 	}
 	close(fd);
 	if (err == -EPERM)
 		log_err("%s: this kernel refuses writes to config space (lockdown)", r->d.bdf);
 	else if (err)
-		log_err("%s cannot be probed: %s", r->d.bdf, why);
+		log_err("%s cannot be probed: it %s", r->d.bdf, why);
 	if (err)
 		return err;
 	note_result(r, res);
 	return func_judge(r);
 }
 
-int probe_function(struct dev_scan *s, struct func_row *r)
+static int write_attr(int dirfd, const char *path, const char *text)
+{
+	int fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+static bool in_d0(int dirfd)
+{
+	char state[16];
+
+	return proc_read_attr(dirfd, "power_state", state, sizeof(state)) > 0 &&
+	       !strcmp(state, "D0");
+}
+
+/*
+ * A function that sleeps may ignore writes, and would pass for one that is
+ * hardwired.  *woken: its power/control was auto and has to be again.
+ */
+static int wake(const struct func_row *r, int dirfd, bool *woken)
+{
+	char control[16];
+
+	*woken = false;
+	if (in_d0(dirfd))
+		return 0;
+	if (proc_read_attr(dirfd, "power/control", control, sizeof(control)) > 0 &&
+	    !strcmp(control, "auto"))
+		*woken = !write_attr(dirfd, "power/control", "on");
+	if (in_d0(dirfd))
+		return 0;
+	log_err("%s is not in power state D0 and does not wake, so that a write may be ignored",
+		r->d.bdf);
+	return -EBUSY;
+}
+
+static int probe_held(int dirfd, struct func_row *r)
 {
 	struct hold h = { -1, -1, -1 };
+	bool woken = false;
+	int err = take_hold(r, dirfd, &h);
+
+	if (!err)
+		err = wake(r, dirfd, &woken);
+	if (!err)
+		err = probe_open(dirfd, r);
+	if (woken && write_attr(dirfd, "power/control", "auto"))
+		log_warn("power/control of %s could not be set back to auto", r->d.bdf);
+	let_go(&h);
+	return err;
+}
+
+int probe_function(struct dev_scan *s, struct func_row *r)
+{
+	sigset_t all, old;
 	const char *why;
 	char path[64];
 	int dirfd, err;
@@ -290,10 +368,11 @@ int probe_function(struct dev_scan *s, struct func_row *r)
 		log_err("%s has vanished", r->d.bdf);
 		return -ENODEV;
 	}
-	err = take_hold(r, dirfd, &h);
-	if (!err)
-		err = probe_open(dirfd, r);
-	let_go(&h);
+	/* What is woken is let sleep again, whatever comes. */
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &old);
+	err = probe_held(dirfd, r);
+	sigprocmask(SIG_SETMASK, &old, NULL);
 	close(dirfd);
 	return err;
 }

@@ -219,6 +219,24 @@ static int note_inputs(const struct rule_case *c, struct rule_result *r, const c
 	return 0;
 }
 
+/* What would have had to hold for the bolder verdict of the same row. */
+static void note_missed(const struct rule_case *c, struct rule_result *r, size_t i)
+{
+	char buf[COND_MAX], *cond, *save = NULL, copy[COND_MAX];
+	size_t used = 0;
+
+	if (!i || strcmp(lines[i - 1].row, lines[i].row))
+		return;
+	snprintf(buf, sizeof(buf), "%s", lines[i - 1].when);
+	for (cond = strtok_r(buf, ",", &save); cond; cond = strtok_r(NULL, ",", &save)) {
+		snprintf(copy, sizeof(copy), "%s", cond);
+		if (holds(c, copy) > 0 || used >= sizeof(r->missed))
+			continue;
+		used += snprintf(r->missed + used, sizeof(r->missed) - used, "%s%s",
+				 used ? ", " : "", cond + strspn(cond, " "));
+	}
+}
+
 int rule_apply(const struct rule_case *c, struct rule_result *r)
 {
 	memset(r, 0, sizeof(*r));
@@ -233,6 +251,7 @@ int rule_apply(const struct rule_case *c, struct rule_result *r)
 		r->row = lines[i].row;
 		r->when = lines[i].when;
 		r->verdict = lines[i].verdict;
+		note_missed(c, r, i);
 		for (size_t v = 0; v < NR(verdicts); v++) {
 			if (strcmp(verdicts[v].verdict, r->verdict))
 				continue;

@@ -46,6 +46,8 @@ struct rule_result {
 	const char *meaning;
 	const char *apply;
 	bool uses[RULE_NR_INPUTS]; /* inputs that the line lists */
+	/* Conditions of the line before that failed, where that is of the same row; "". */
+	char missed[256];
 	enum rule_confidence confidence;
 };
 
