@@ -147,6 +147,14 @@ $(OUT)/unit/%: tests/unit/%.c $(OUT)/wbinvdtop.a $(OUT)/wbinvdbench.a $(OUT)/lib
 
 # Fuzzers want every source instrumented: they compile their own copies.
 FUZZSRC := $(wildcard tools/lib/*.c) $(filter-out %/main.c %/bpf_obj.c %/bpf_read.c %/bpf_victims.c %/src_bpf.c,$(wildcard tools/wbinvdtop/*.c))
+NSFUZZSRC := $(wildcard tools/lib/*.c) $(filter-out %/main.c,$(wildcard tools/nosnoop/*.c)) \
+	     $(patsubst %,tools/wbinvdtop/%.c,$(REPLAY))
+$(OUT)/fuzz/fuzz_nosnoop: tests/fuzz/fuzz_nosnoop.c $(NSFUZZSRC) $(OUT)/rule_table.h
+	@mkdir -p $(@D)
+	$(say) FUZZ $@
+	$(Q)$(CLANG) -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -g -O1 -I$(OUT) \
+		-fsanitize=fuzzer,address,undefined -Itools -Itools/lib $(filter %.c,$^) -o $@ $(LDLIBS)
+
 $(OUT)/fuzz/%: tests/fuzz/%.c $(FUZZSRC)
 	@mkdir -p $(@D)
 	$(say) FUZZ $@
