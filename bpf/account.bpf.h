@@ -132,6 +132,7 @@ static __noinline int retire(__u64 vcpu)
 			settle(e);
 		/* Of several that try, one does; from here on the address finds nothing. */
 		if (__sync_val_compare_and_swap(&e->vcpu, vcpu, WB_PLACE_CLEARED) == vcpu) {
+			e->fast = 0;
 			keep(e);
 			clear_place(e);
 		}

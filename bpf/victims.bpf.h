@@ -45,6 +45,9 @@ static __always_inline bool own_callback(void)
 		return true;
 	if (e->flush_seq == seq)
 		return false;
+	/* The end of an earlier exit was not seen, nor was the begin of this one. */
+	if (!count_open && e->open_seq && open_seq(e) != seq)
+		settle(e);
 	e->flush_seq = seq;
 	if (e->open_seq)
 		e->open_seq |= WB_ATTENTION;
