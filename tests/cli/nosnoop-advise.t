@@ -250,4 +250,16 @@ watch_rec $T 100 '[dev + {name: "<script>alert(1)</script>\"&"}]' >"$TMP/rec"
 "$TOOL" advise --baseline "$TMP/rec" --html "$TMP/page.html" >/dev/null
 unlike 'page: names are text' "$(<"$TMP/page.html")" '<script'
 
+# In a browser, as a person would see it.
+BROWSER=$(command -v chromium || command -v chromium-browser || command -v google-chrome || :)
+if [[ $BROWSER ]]; then
+	"$TOOL" advise --baseline "$TMP/top" --baseline "$TMP/box1" --ab "$TMP/ab" --html "$TMP/page.html" >/dev/null
+	HOME=$TMP timeout 120 "$BROWSER" --headless --no-sandbox --disable-gpu --user-data-dir="$TMP/profile" \
+		--dump-dom "file://$TMP/page.html" >"$TMP/dom" 2>/dev/null
+	is 'browser: the plots are there' "$(grep -o '<svg' "$TMP/dom" | wc -l)" "$(grep -o '<svg' "$TMP/page.html" | wc -l)"
+	like 'browser: and the verdict' "$(<"$TMP/dom")" 'class="verdict good">1-to-3-pays'
+else
+	skip 'browser: the page' 'no chromium here'
+fi
+
 done_testing

@@ -198,12 +198,11 @@ for ((i = 0; i < 999; i++)); do
 	printf -v bdf '0001:%02x:%02x.%x' $((i >> 5)) $((i & 31)) 0
 	cp -a -- "$TREE/sys/bus/pci/devices/0000:01:00.0" "$TREE/sys/bus/pci/devices/$bdf"
 done
-best=9999
+# Of the clock or of CPU, whichever is less: on a busy machine the clock says nothing.
+best=9999 TIMEFORMAT='%3R %3U %3S'
 for _ in 1 2 3; do
-	runs "$TOOL" list --sysroot "$TREE" --json
-	start=$(date +%s%N)
-	"$TOOL" list --sysroot "$TREE" --json >"$OUT"
-	took=$((($(date +%s%N) - start) / 1000000))
+	read -r real user system < <({ time "$TOOL" list --sysroot "$TREE" --json >"$OUT" 2>"$ERR"; } 2>&1)
+	took=$(awk -v r="$real" -v c="$user" -v s="$system" 'BEGIN { c += s; printf "%d", 1000 * (r < c ? r : c) }')
 	((took >= best)) || best=$took
 done
 is 'a large tree: functions' "$(jq '.functions | length' "$OUT")" 1000

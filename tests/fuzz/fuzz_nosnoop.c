@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What nosnoop reads: lines of its recordings, files of policy-ab, format files
- * of PMUs, /proc/cpuinfo, sysfs attributes of a function.  The first byte chooses.
+ * of PMUs, /proc/cpuinfo, sysfs attributes of a function, VFIO's answers.  The first byte chooses.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,7 @@
 #include "../../tools/nosnoop/advise.h"
 #include "../../tools/nosnoop/func.h"
 #include "../../tools/nosnoop/pmu.h"
+#include "../../tools/nosnoop/vfioinfo.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -136,6 +137,21 @@ static void tree(const uint8_t *data, size_t size)
 	dev_scan_free(s);
 }
 
+static void vfio(const uint8_t *data, size_t len)
+{
+	uint8_t *exact = malloc(len ? len : 1);
+	uint32_t flags = 0;
+	int err;
+
+	if (!exact)
+		return;
+	memcpy(exact, data, len);
+	err = vfioinfo_parse(exact, len, &flags);
+	if (err && err != -ENOENT && err != -EBADMSG)
+		abort();
+	free(exact);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text;
@@ -147,7 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(text, data + 1, size - 1);
 	text[size - 1] = '\0';
-	switch (data[0] % 4) {
+	switch (data[0] % 5) {
 	case 0:
 		watch_lines(text, size - 1);
 		break;
@@ -159,6 +175,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 3:
 		tree(data + 1, size - 1);
+		break;
+	case 4:
+		vfio(data + 1, size - 1);
 		break;
 	}
 	free(text);

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "quirks.h"
+#include "vfioinfo.h"
 
 #define NSEC_PER_SEC 1000000000LL
 
@@ -99,6 +100,8 @@ GETTER(get_ability, set_str(v, ability_name(r->ability)))
 GETTER(get_ability_why, set_str(v, r->ability_why))
 GETTER(get_proof_by, set_str(v, r->proof_by))
 GETTER(get_proof_time, set_str(v, r->proof_time))
+GETTER(get_blocked, if (r->vfio_known) set_bool(v, r->vfio_flags &VFIOINFO_BLOCKED))
+GETTER(get_blocked_why, if (!r->vfio_known) set_str(v, r->vfio_why))
 GETTER(get_listed, set_bool(v, r->listed))
 GETTER(get_backdoor, set_bool(v, r->backdoor))
 GETTER(get_driver, set_str(v, r->f.driver))
@@ -176,6 +179,10 @@ const struct out_field func_fields[] = {
 	{ "proof.by", "proven by", "who proved that the bit is hardwired to 0", OUT_PLAIN, OUT_LEFT,
 	  12, get_proof_by },
 	{ "proof.time", "proven at", "when", OUT_PLAIN, OUT_LEFT, 20, get_proof_time },
+	{ "blocked", "blocked", "VFIO blocks no-snoop in the function", OUT_PLAIN, 0, 7,
+	  get_blocked },
+	{ "blocked_why", "blocked: why not known", "why blocked is not known", OUT_PLAIN, OUT_LEFT,
+	  40, get_blocked_why },
 	{ "listed", "listed", "on the list of those that ignore the bit", OUT_PLAIN, 0, 6,
 	  get_listed },
 	{ "backdoor", "backdoor", "the bit can be changed or overruled by other ways", OUT_PLAIN, 0,

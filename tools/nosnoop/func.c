@@ -7,11 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../lib/procutil.h"
 #include "owners.h"
 #include "quirks.h"
+#include "vfioinfo.h"
 
 #define CLASS_DISPLAY 0x03
 #define CLASS_BRIDGE  0x06
@@ -21,6 +24,7 @@ static const char why_listed[] =
 	"known to make accesses that the bit does not govern, so that nothing read from it proves inability";
 static const char why_set[] = "the bit is set";
 static const char why_settable[] = "the bit reads 0, but a probe could set it";
+static const char why_vfio_able[] = "the bit reads 0, but VFIO could set it";
 static const char why_proven[] = "the bit is proven to be hardwired to 0";
 
 int func_judge(struct func_row *r)
@@ -30,7 +34,8 @@ int func_judge(struct func_row *r)
 	r->display = class == CLASS_DISPLAY;
 	r->integrated =
 		r->f.port_type == PCI_EXP_TYPE_RC_END || r->f.port_type == PCI_EXP_TYPE_RC_EC;
-	r->listed = quirk_has(&r->f, QUIRK_IGNORES);
+	r->listed = quirk_has(&r->f, QUIRK_IGNORES) ||
+		    (r->vfio_known && (r->vfio_flags & VFIOINFO_UNTRUSTED));
 	r->backdoor = quirk_has(&r->f, QUIRK_BACKDOOR);
 	r->ability = ABILITY_UNKNOWN;
 	switch (r->d.no_snoop) {
@@ -52,6 +57,11 @@ int func_judge(struct func_row *r)
 		if (r->can_be_set) {
 			r->ability = ABILITY_CAN;
 			r->ability_why = why_settable;
+			break;
+		}
+		if (r->vfio_known && (r->vfio_flags & VFIOINFO_CAPABLE) && !r->listed) {
+			r->ability = ABILITY_CAN;
+			r->ability_why = why_vfio_able;
 			break;
 		}
 		r->ability_why = r->listed ? why_listed : why_cleared;
@@ -81,6 +91,55 @@ const char *func_kind(const struct func_row *r)
 	if (r->f.num_vfs > 0)
 		return "pf";
 	return "endpoint";
+}
+
+static void note_vfio_proof(struct func_row *r)
+{
+	struct utsname u;
+	struct timespec ts;
+	struct tm tm;
+
+	if (*r->proof_by)
+		return;
+	uname(&u);
+	snprintf(r->proof_by, sizeof(r->proof_by), "VFIO of Linux %.17s", u.release);
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	strftime(r->proof_time, sizeof(r->proof_time), "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+int func_ask_vfio(struct func_row *r, bool find)
+{
+	static const char why_nobody
+		[] = "nobody holds the function through VFIO",
+      why_no_fd[] =
+		"no descriptor of its process names the function: before Linux 6.18 those of groups do not",
+      why_kernel[] = "this kernel's VFIO does not report no-snoop",
+      why_refused[] = "VFIO could not be asked: needs root (CAP_SYS_PTRACE)";
+	int err;
+
+	r->vfio_known = false;
+	r->vfio_why = why_nobody;
+	if (!r->owner.pid)
+		return 0;
+	if (find)
+		r->vfio_fd = vfioinfo_find(r->owner.pid, r->d.bdf);
+	r->vfio_why = why_no_fd;
+	if (r->vfio_fd < 0)
+		return 0;
+	err = vfioinfo_query(r->owner.pid, r->vfio_fd, &r->vfio_flags);
+	r->vfio_known = !err;
+	r->vfio_why = !err ? NULL : err == -EPERM || err == -EACCES ? why_refused : why_kernel;
+	if (err)
+		return 0;
+	/* VFIO set the bit and it did not stay, or there is none and cannot be an attribute. */
+	if (!(r->vfio_flags & (VFIOINFO_CAPABLE | VFIOINFO_UNTRUSTED)) &&
+	    r->d.no_snoop != DEV_NO_SNOOP_ENABLED) {
+		r->d.no_snoop = DEV_NO_SNOOP_HARDWIRED0;
+		r->why_no_snoop = NULL;
+		note_vfio_proof(r);
+	}
+	return func_judge(r);
 }
 
 static int row_cmp(const void *key, const void *row)
@@ -136,6 +195,8 @@ static bool has_vfio(struct dev_scan *s, const char *bdf)
 
 int func_list_read(struct dev_scan *s, const char *procfs, bool vfio_only, struct func_list *l)
 {
+	/* A tree of files has nobody to ask. */
+	static const char live[] = "/proc";
 	char(*bdfs)[16];
 	size_t n, i;
 	int err;
@@ -152,6 +213,8 @@ int func_list_read(struct dev_scan *s, const char *procfs, bool vfio_only, struc
 
 		if (vfio_only && !has_vfio(s, bdfs[i]))
 			continue;
+		r->vfio_fd = -1;
+		r->vfio_why = "this is not the running system";
 		err = read_row(s, bdfs[i], r);
 		if (!err) {
 			l->n++;
@@ -165,7 +228,11 @@ int func_list_read(struct dev_scan *s, const char *procfs, bool vfio_only, struc
 		}
 	}
 	free(bdfs);
-	return err ? err : owners_find(s, procfs, l);
+	if (!err)
+		err = owners_find(s, procfs, l);
+	for (i = 0; !err && !strcmp(procfs, live) && i < l->n; i++)
+		err = func_ask_vfio(&l->rows[i], true);
+	return err;
 }
 
 int func_reread(struct dev_scan *s, struct func_row *r)
@@ -189,5 +256,6 @@ int func_reread(struct dev_scan *s, struct func_row *r)
 	r->d = d;
 	r->why_no_snoop = why_no_snoop;
 	r->why_iommu = why_iommu;
-	return func_judge(r);
+	err = func_judge(r);
+	return err || r->vfio_fd < 0 ? err : func_ask_vfio(r, false);
 }

@@ -35,6 +35,10 @@ struct func_row {
 	char proof_by[32]; /* who proved a hardwired 0; "": nobody */
 	char proof_time[40];
 	struct owner owner;
+	int vfio_fd;	      /* of the owner; -1: none is known */
+	bool vfio_known;      /* VFIO reports of the function */
+	uint32_t vfio_flags;  /* VFIOINFO_* */
+	const char *vfio_why; /* why it does not */
 	/* Of watch. */
 	uint64_t readings, set_readings; /* of the bit, and those that read 1 */
 	unsigned int changes;		 /* of the bit, since the start */
@@ -60,6 +64,13 @@ void func_list_free(struct func_list *l);
  * alone and never where quirks say that the bit does not govern the function.
  */
 int func_judge(struct func_row *r);
+
+/*
+ * What VFIO reports of rows that somebody holds, which may prove that they
+ * cannot; of the running system alone.  find: look for the descriptors anew.
+ * 0 or -ENOMEM.
+ */
+int func_ask_vfio(struct func_row *r, bool find);
 
 /* By address; NULL: not there. */
 struct func_row *func_find(const struct func_list *l, const char *bdf);

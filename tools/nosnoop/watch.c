@@ -16,8 +16,6 @@
 /* How often functions and their owners are looked for anew. */
 #define LIST_NS (5 * NSEC_PER_SEC)
 
-static const char why_no_vfio[] =
-	"this kernel does not tell whether VFIO blocks no-snoop for the function";
 static const char why_no_writes[] = "this kernel does not report guests' writes to the bit";
 static const char why_no_maps[] =
 	"this kernel does not report what is mapped non-coherently, nor flushes at map";
@@ -283,12 +281,11 @@ static json_t *requests_json(const struct watch *w)
 
 static int add_watched(json_t *obj, const struct func_row *r)
 {
-	json_t *more =
-		json_pack("{s:o,s:I,s:I,s:i,s:n,s:s,s:n,s:s}", "socket",
-			  r->socket >= 0 ? json_integer(r->socket) : json_null(), "readings",
-			  (json_int_t)r->readings, "set_readings", (json_int_t)r->set_readings,
-			  "changes", (int)r->changes, "blocked", "blocked_why", why_no_vfio,
-			  "guest_writes", "guest_writes_why", why_no_writes);
+	json_t *more = json_pack("{s:o,s:I,s:I,s:i,s:n,s:s}", "socket",
+				 r->socket >= 0 ? json_integer(r->socket) : json_null(), "readings",
+				 (json_int_t)r->readings, "set_readings",
+				 (json_int_t)r->set_readings, "changes", (int)r->changes,
+				 "guest_writes", "guest_writes_why", why_no_writes);
 	int err = more ? json_object_update(obj, more) : -1;
 
 	json_decref(more);
