@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "../lib/log.h"
 #include "app.h"
@@ -287,9 +288,12 @@ static int show_empty_screen(struct app *app)
 {
 	struct wb_snapshot *s = snapshot_new();
 	const struct frame *f;
+	struct timespec now;
 	int err = -ENOMEM;
 
 	app->empty = model_new();
+	if (s && !clock_gettime(CLOCK_REALTIME, &now))
+		s->wall_ns = now.tv_sec * 1000000000LL + now.tv_nsec;
 	if (app->empty && s)
 		err = model_update(app->empty, s, &f);
 	else
