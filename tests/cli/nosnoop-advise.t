@@ -102,6 +102,16 @@ fixture 'R5: no candidate' 'R5 3-to-4-unproven medium' --baseline "$TMP/box3"
 	tail -n 1 "$TMP/held" | jq -c '.functions[0].no_snoop = "enabled" | .functions[0].ability = "can"'
 } >"$TMP/rec"
 fixture 'R5: the bit came back' 'R5 3-to-4-unproven high' --baseline "$TMP/box3" --candidate "$TMP/rec"
+{
+	head -n 1 "$TMP/held"
+	tail -n 1 "$TMP/held" | jq -c '.functions[0].blocked = null'
+} >"$TMP/rec"
+fixture 'R5: one line that does not tell' 'R5 3-to-4-unproven medium' --baseline "$TMP/box3" --candidate "$TMP/rec"
+{
+	cat -- "$TMP/held"
+	tail -n 1 "$TMP/held" | jq -c '.functions = [] | .time = "'"$(date -u -d @$((T + 1200)) +%FT%T)"'.000000000Z"'
+} >"$TMP/rec"
+fixture 'R5: one line without the device' 'R5 3-to-4-unproven medium' --baseline "$TMP/box3" --candidate "$TMP/rec"
 jq -c '.functions[0].blocked = false' "$TMP/held" >"$TMP/rec"
 fixture 'R5: cleared, but not blocked' 'R5 3-to-4-unproven high' --baseline "$TMP/box3" --candidate "$TMP/rec"
 jq -c '.functions[0].blocked = null' "$TMP/held" >"$TMP/rec"
@@ -165,6 +175,17 @@ refused 'an A/B of another device' 2 'is about 0000:01:00\.0, which is not in th
 watch_rec $T 100 '[cleared]' >"$TMP/rec"
 watch_rec 1 0 '[unable]' | head -n 1 >"$TMP/list"
 fixture 'a list made at another time adds what it proves' 'R1 costs-nothing medium' --baseline "$TMP/list" --baseline "$TMP/rec"
+
+# Its VM ended after 30 of 100 s: 2 s of emulation of 4 CPUs would be 1.7 % of its time.
+{
+	top_rec $T 30 2000000000 1000000000 '{ended: ($i == 1)}'
+	top_rec $T 100 2000000000 1000000000 | tail -n 1 | jq -c '.vms = [] | .interval_ns = 70000000000 |
+		.sum.delta |= map_values(if . then 0 else null end)'
+} >"$TMP/short"
+fixture 'a VM that was there for too short: its cost is not known' 'R4 keep-1 low' \
+	--baseline "$TMP/short" --baseline "$TMP/box1" --ab "$TMP/ab"
+like 'and why' "$(jq -r '.devices[0].inputs.f.source' "$TMP/advice")" 'less than --min-overlap'
+fixture 'unless less is asked for' 'R4 keep-1 high' --baseline "$TMP/short" --baseline "$TMP/box1" --ab "$TMP/ab" --min-overlap 30
 
 # The candidate's VM was started anew: found by name, which is an assumption.
 sed 's/"100-9"/"300-9"/g; s/5000/7000/g' "$TMP/box1" | sed "s/$(date -u -d @$T +%FT%T)/$(date -u -d @$((T + 1000)) +%FT%T)/; s/$(date -u -d @$((T + 100)) +%FT%T)/$(date -u -d @$((T + 1100)) +%FT%T)/" >"$TMP/box1b"

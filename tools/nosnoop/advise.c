@@ -117,23 +117,39 @@ static enum tri only_unable(const struct adv_side *s, const struct adv_vm *vm)
 	return n ? answer : TRI_UNKNOWN;
 }
 
-static enum tri block_held(const struct adv_dev *d)
+/* In every line: one that does not tell leaves room for a time when it was not blocked. */
+static enum tri block_held(const struct adv_side *s, const struct adv_dev *d)
 {
 	if (d->unblocked || d->set)
 		return TRI_NO;
-	return d->blocked && !d->unread ? TRI_YES : TRI_UNKNOWN;
+	return d->blocked && d->blocked == s->lines && d->lines == s->lines && !d->unread ?
+		       TRI_YES :
+		       TRI_UNKNOWN;
+}
+
+/* A VM that came late or ended early is known for less than the recordings have in common. */
+static bool lasts(const struct advice_list *l, const struct adv_vm *vm)
+{
+	return vm && vm->seen && vm->last_ns > vm->first_ns &&
+	       (double)(vm->last_ns - vm->first_ns) >= l->cfg->threshold[RULE_T_min_overlap] * 1e9;
 }
 
 bool advice_share(const struct advice_list *l, const struct adv_vm *vm, bool stall, double *pct)
 {
 	double span;
 
-	if (!vm || !vm->seen || vm->last_ns <= vm->first_ns || !l->cpus ||
-	    !(stall ? vm->stalls_known : vm->times_known))
+	if (!lasts(l, vm) || !l->cpus || !(stall ? vm->stalls_known : vm->times_known))
 		return false;
 	span = (double)(vm->last_ns - vm->first_ns) * l->cpus;
 	*pct = 100 * (double)(stall ? vm->stall_ns : vm->emulation_ns) / span;
 	return true;
+}
+
+static const char *why_no_f(const struct advice_list *l, const struct adv_vm *vm)
+{
+	if (vm && vm->seen && !lasts(l, vm))
+		return "its VM was there for less than --min-overlap";
+	return "no recording of the device's VM tells the time";
 }
 
 static void set_costs(const struct advice_list *l, struct advice *a)
@@ -151,12 +167,14 @@ static void set_costs(const struct advice_list *l, struct advice *a)
 	if (advice_share(l, a->vm, false, &v))
 		rule_set_number(&a->c, RULE_f, v, origin, source);
 	else
-		a->c.in[RULE_f].source = "no recording of the device's VM tells the time";
+		a->c.in[RULE_f].source = why_no_f(l, a->vm);
 	if (advice_share(l, a->vm, true, &v))
 		rule_set_number(&a->c, RULE_t, v, origin, source);
 	else
-		a->c.in[RULE_t].source = "no recording of the device's VM tells stalls";
-	if (a->vm && a->vm->flush_known && a->vm->last_ns > a->vm->first_ns && l->cpus)
+		a->c.in[RULE_t].source = a->vm && a->vm->seen && !lasts(l, a->vm) ?
+						 why_no_f(l, a->vm) :
+						 "no recording of the device's VM tells stalls";
+	if (lasts(l, a->vm) && a->vm->flush_known && l->cpus)
 		rule_set_number(&a->c, RULE_m,
 				100 * (double)a->vm->flush_ns /
 					((double)(a->vm->last_ns - a->vm->first_ns) * l->cpus),
@@ -222,7 +240,7 @@ static void fill_case(const struct advice_list *l, struct advice *a, const struc
 		"not all devices of its VM are known to be able or unable, or its state is not known");
 	set_tri(c, RULE_alone, base->alone, by_static, by_none);
 	set_tri(c, RULE_backdoor, base->backdoor, by_static, by_none);
-	set_tri(c, RULE_block_held, cand ? block_held(cand) : TRI_UNKNOWN,
+	set_tri(c, RULE_block_held, cand ? block_held(l->cand, cand) : TRI_UNKNOWN,
 		"nosnoop's recording of the candidate",
 		cand ? "the candidate's recordings do not tell it" : "no candidate was recorded");
 	set_tri(c, RULE_bit_seen_set, seen_set(base), "readings of the bit in the baseline",

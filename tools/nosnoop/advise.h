@@ -54,6 +54,7 @@ struct adv_dev {
 	enum tri alone, backdoor;
 	unsigned int set, clear, asleep, unread; /* readings of the bit */
 	unsigned int blocked, unblocked;	 /* readings of VFIO's state */
+	unsigned int lines;			 /* of nosnoop's recordings that have it */
 	enum coverage coverage;
 	uint64_t requests;
 	unsigned int requests_readings;
@@ -77,6 +78,7 @@ struct adv_side {
 	size_t nr_devs;
 	int64_t from_ns, to_ns; /* time in common */
 	unsigned int cpus;	/* 0: no recording tells */
+	unsigned int lines;	/* of nosnoop's recordings that were taken */
 	char *kernel;
 };
 

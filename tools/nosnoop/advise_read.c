@@ -397,6 +397,7 @@ static int read_function(struct jread *j, struct adv_side *s, const json_t *obj,
 	err = !d || replace(&d->name, name) ? -ENOMEM : 0;
 	if (err)
 		goto out;
+	d->lines++;
 	d->kind = rule_kind(kind, listed);
 	d->backdoor = backdoor || listed ? TRI_YES : TRI_NO;
 	if (blocks >= 0)
@@ -548,6 +549,7 @@ static int read_frame(struct jread *j, struct adv_side *s, const json_t *root)
 		err = jread_array(j, root, "functions", &functions);
 	if (err)
 		return err;
+	s->lines++;
 	json_array_foreach(functions, i, obj) {
 		err = read_function(j, s, obj, i, &d);
 		if (!err && d && requests)

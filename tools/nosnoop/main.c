@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -87,6 +88,8 @@ int main(int argc, char **argv)
 {
 	int err;
 
+	/* A reader that went away shows as EPIPE. */
+	signal(SIGPIPE, SIG_IGN);
 	setlocale(LC_CTYPE, "");
 	log_init(argv[0], false);
 	err = check_standard_files();
