@@ -20,6 +20,11 @@ function quote(s)
 	next
 }
 
+section == "Sources" && /^(- |  )/ {
+	gsub(/`/, "``")
+	sources = sources $0 "\n"
+}
+
 !/^\|/ || /^\|-/ { next }
 section != "Rows" && section != "Inputs" && section != "Thresholds" && section != "Verdicts" { next }
 !row++ { next } # the headings
@@ -55,6 +60,6 @@ END {
 	} else {
 		print ".. SPDX-License-Identifier: GPL-2.0"
 		print ".. Made from docs/rule.md by tools/nosnoop/rule.awk.\n"
-		printf "%sInputs:\n\n%sVerdicts:\n\n%s", rst, inputs, verdicts
+		printf "%sInputs:\n\n%sVerdicts:\n\n%sSources:\n\n%s", rst, inputs, verdicts, sources
 	}
 }
