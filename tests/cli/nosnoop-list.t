@@ -78,7 +78,7 @@ is 'group, its size, domain' "$(fact 0000:01:00.0 '"\(.group) \(.group_size) \(.
 is 'an IOMMU that cannot block enforces nothing' "$(fact 0000:02:00.0 .domain.enforced)" false
 is 'one that can: not told' "$(fact 0000:01:00.0 .domain.enforced)" null
 is 'back door: NVIDIA display' "$(fact 0000:06:00.0 .backdoor)" true
-like 'and its source' "$(fact 0000:06:00.0 '.quirks[0].source')" 'nouveau_drm\.c:651'
+like 'and its source' "$(fact 0000:06:00.0 '.quirks[0].source')" 'nouveau_drm\.c:654'
 is 'back door: not of the NIC' "$(fact 0000:02:00.0 .backdoor)" false
 is 'ignores the bit: Intel display' "$(fact 0000:00:02.0 .listed)" true
 is 'kinds' "$(fact 0000:05:00.0 .kind) $(fact 0000:00:02.0 .kind) $(fact 0000:06:00.0 .kind) $(fact 0000:01:00.0 .kind)" \
@@ -142,7 +142,7 @@ list
 is 'text: status' "$STATUS" 0
 like 'text: reasons below, with their number' "$(<"$OUT")" 'box not certain, 2 functions?: bit reads 0; whether hardwired is not proven'
 runs "$TOOL" list --quirks
-like 'quirks: sources' "$(<"$OUT")" 'nouveau_drm\.c:651'
+like 'quirks: sources' "$(<"$OUT")" 'nouveau_drm\.c:654'
 
 # ---- bad input ----------------------------------------------------------------------------------
 

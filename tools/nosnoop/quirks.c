@@ -65,7 +65,7 @@ static const struct match table[] = {
 	  "NVIDIA display controllers",
 	  { QUIRK_BACKDOOR,
 	    "BAR 0 from 0x88000 on mirrors config space, so that the bit can be changed without a config write",
-	    "drivers/gpu/drm/nouveau/nouveau_drm.c:651 (0x88080, bit 11); kernel_bif_gm107.c of NVIDIA's open kernel modules" } },
+	    "drivers/gpu/drm/nouveau/nouveau_drm.c:654 (0x88080, bit 11); kernel_bif_gm107.c of NVIDIA's open kernel modules" } },
 	{ .vendor = 0x10de,
 	  ANY,
 	  ANY,
@@ -206,7 +206,7 @@ static const struct match table[] = {
 	  "Chelsio T5 network controllers",
 	  { QUIRK_ABOVE,
 	    "the kernel clears the bit of the root port above, which leaves the function's own accesses alone",
-	    "drivers/pci/quirks.c:4638-4650" } },
+	    "drivers/pci/quirks.c:4636-4650" } },
 };
 
 #define NR_ENTRIES (sizeof(table) / sizeof(table[0]))
