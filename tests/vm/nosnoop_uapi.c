@@ -141,18 +141,16 @@ static int info(void)
 /* 0 or the errno; data is optional */
 static int feature(uint32_t flags, size_t size, struct no_snoop *data)
 {
-	struct {
-		struct vfio_device_feature head;
-		struct no_snoop data;
-		uint64_t room[2];
-	} buf = { .head.argsz = sizeof(buf.head) + size, .head.flags = flags | FEATURE_NO_SNOOP };
+	/* With room for a size that is too long */
+	uint32_t buf[8] = { sizeof(struct vfio_device_feature) + size, flags | FEATURE_NO_SNOOP };
+	struct vfio_device_feature *head = (void *)buf;
 
 	if (data)
-		buf.data = *data;
-	if (ioctl(device, VFIO_DEVICE_FEATURE, &buf))
+		memcpy(head->data, data, sizeof(*data));
+	if (ioctl(device, VFIO_DEVICE_FEATURE, buf))
 		return errno;
 	if (data)
-		*data = buf.data;
+		memcpy(data, head->data, sizeof(*data));
 	return 0;
 }
 
