@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <limits.h>
 #include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,6 +34,8 @@ enum set {
 #define DESTROYS  (DESTROY_FENTRY | DESTROY_KPROBE)
 /* What needs ftrace; a tracepoint does not. */
 #define FUNCTIONS (MAIN_FENTRY | MAIN_KPROBE | CALLBACKS | DESTROYS)
+
+#define SYS_MODULE "/sys/module"
 
 enum how {
 	TRAMPOLINE,
@@ -134,15 +137,34 @@ static int on_libbpf_print(enum libbpf_print_level level, const char *fmt, va_li
 	return 0;
 }
 
+bool bpf_obj_module_live(const char *modules, const char *name)
+{
+	char path[PATH_MAX], state[16] = "";
+	bool there = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s/initstate", modules, name);
+	f = fopen(path, "re");
+	if (f) {
+		there = fgets(state, sizeof(state), f);
+		fclose(f);
+		return there && !strcmp(state, "live\n");
+	}
+	/* What is built in has no state, and is there from the start. */
+	snprintf(path, sizeof(path), "%s/%s", modules, name);
+	return !access(path, F_OK);
+}
+
 static bool kvm_loaded(void)
 {
-	return !access("/sys/module/kvm", F_OK);
+	return bpf_obj_module_live(SYS_MODULE, "kvm");
 }
 
 /* The reason of an exit is the vendor module's to know: its type information is needed. */
 static bool vendor_loaded(void)
 {
-	return !access("/sys/module/kvm_amd", F_OK) || !access("/sys/module/kvm_intel", F_OK);
+	return bpf_obj_module_live(SYS_MODULE, "kvm_amd") ||
+	       bpf_obj_module_live(SYS_MODULE, "kvm_intel");
 }
 
 bool bpf_obj_ftrace_off(void)

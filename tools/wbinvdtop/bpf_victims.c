@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/vmname.h"
 #include "src_bpf_int.h"
 
 static struct past_vm *find_past(struct bpf_source *b, uint64_t gen)
@@ -108,7 +107,7 @@ static bool row_is_past(struct bpf_source *b, const struct wb_victim *v,
 {
 	if (v->culprit_kind == WB_CULPRIT_IS_VM && !vm_table_find(b->vms, key->culprit))
 		return true;
-	return key->tgid && proc_start_time("/proc", key->tgid) != v->start;
+	return key->tgid && vm_table_process_gone(b->vms, key->tgid, v->start);
 }
 
 static int on_victim(struct bpf_source *b, const void *key, const void *value, void *ctx)

@@ -223,7 +223,7 @@ int source_open_bpf(struct source **out, const struct source_config *cfg)
 	uname(&b->uts);
 	b->src.kernel = b->uts.release;
 	b->src.name = "attaching";
-	b->vms = vm_table_new();
+	b->vms = vm_table_new("/proc");
 	if (b->vms)
 		err = bpf_obj_check(cfg);
 	if (err) {

@@ -16,19 +16,21 @@ struct vm_table {
 	struct vm_state *vms; /* sorted by gen; generations only grow */
 	size_t nr;
 	size_t room;
+	char *procfs;
 	struct vmname_cache *names;
 	struct dev_scan *devices;
 };
 
-struct vm_table *vm_table_new(void)
+struct vm_table *vm_table_new(const char *procfs)
 {
 	struct vm_table *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return NULL;
-	t->names = vmname_cache_new("/proc");
+	t->procfs = strdup(procfs);
+	t->names = vmname_cache_new(procfs);
 	t->devices = dev_scan_new(NULL);
-	if (!t->names || !t->devices) {
+	if (!t->procfs || !t->names || !t->devices) {
 		vm_table_free(t);
 		return NULL;
 	}
@@ -52,6 +54,7 @@ void vm_table_free(struct vm_table *t)
 	for (i = 0; i < t->nr; i++)
 		state_clear(&t->vms[i]);
 	free(t->vms);
+	free(t->procfs);
 	vmname_cache_free(t->names);
 	dev_scan_free(t->devices);
 	free(t);
@@ -219,6 +222,11 @@ int vm_table_identify(struct vm_table *t, struct vm_state *s, struct wb_vm *vm, 
 const char *vm_table_name(struct vm_table *t, pid_t pid, uint64_t start, const char *comm)
 {
 	return vmname_get(t->names, pid, start, comm);
+}
+
+bool vm_table_process_gone(const struct vm_table *t, pid_t pid, uint64_t start)
+{
+	return !vmname_foreign(t->names) && proc_start_time(t->procfs, pid) != start;
 }
 
 uint64_t vm_table_ticks(const struct vm_table *t, uint64_t start_ns)

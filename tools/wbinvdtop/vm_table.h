@@ -43,7 +43,8 @@ struct vm_state {
 
 struct vm_table;
 
-struct vm_table *vm_table_new(void);
+/* procfs: /proc, but in tests. NULL: no memory. */
+struct vm_table *vm_table_new(const char *procfs);
 void vm_table_free(struct vm_table *t);
 
 /* The VM of that generation, NULL: not known. */
@@ -74,6 +75,12 @@ int vm_table_identify(struct vm_table *t, struct vm_state *s, struct wb_vm *vm, 
 
 /* Name of any process, valid until the next call of vm_table_begin(). */
 const char *vm_table_name(struct vm_table *t, pid_t pid, uint64_t start, const char *comm);
+
+/*
+ * Whether the process that started then is gone, start as by vm_table_ticks();
+ * false also where /proc numbers processes differently and so cannot tell.
+ */
+bool vm_table_process_gone(const struct vm_table *t, pid_t pid, uint64_t start);
 
 /* CLOCK_BOOTTIME ns of the initial namespace to /proc's clock ticks. */
 uint64_t vm_table_ticks(const struct vm_table *t, uint64_t start_ns);

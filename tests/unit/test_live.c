@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What the live source concludes from procfs and sysfs, in trees made here. */
+#include <ftw.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "../../tools/wbinvdtop/bpf_obj.h"
+#include "../../tools/wbinvdtop/vm_table.h"
+
+#define INIT_PIDNS  "pid:[4026531836]"
+#define OTHER_PIDNS "pid:[4026532999]"
+
+/* DIR/NAME below root, with its directories; NULL: DIR alone. */
+static void full_path(char *full, const char *root, const char *dir, const char *name)
+{
+	char *p;
+
+	snprintf(full, PATH_MAX, "%s/%s/", root, dir);
+	for (p = full + strlen(root) + 1; (p = strchr(p, '/')); p++) {
+		*p = '\0';
+		mkdir(full, 0755);
+		*p = '/';
+	}
+	if (name)
+		strcat(full, name);
+}
+
+static void put(const char *root, const char *dir, const char *name, const char *text)
+{
+	char full[PATH_MAX];
+	FILE *f;
+
+	full_path(full, root, dir, name);
+	f = fopen(full, "w");
+	assert_non_null(f);
+	assert_int_not_equal(fputs(text, f), EOF);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void put_link(const char *root, const char *dir, const char *name, const char *target)
+{
+	char full[PATH_MAX];
+
+	full_path(full, root, dir, name);
+	unlink(full);
+	assert_int_equal(symlink(target, full), 0);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static int setup(void **state)
+{
+	char *root = strdup("/tmp/test_live.XXXXXX");
+
+	*state = root;
+	return root && mkdtemp(root) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	nftw(*state, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(*state);
+	return 0;
+}
+
+static void test_module_live(void **state)
+{
+	char full[PATH_MAX];
+
+	assert_false(bpf_obj_module_live(*state, "kvm"));
+	put(*state, "kvm", "initstate", "coming\n");
+	assert_false(bpf_obj_module_live(*state, "kvm"));
+	put(*state, "kvm", "initstate", "going\n");
+	assert_false(bpf_obj_module_live(*state, "kvm"));
+	/* The kernel gives no more while it takes the file away. */
+	put(*state, "kvm", "initstate", "");
+	assert_false(bpf_obj_module_live(*state, "kvm"));
+	put(*state, "kvm", "initstate", "live\n");
+	assert_true(bpf_obj_module_live(*state, "kvm"));
+	assert_false(bpf_obj_module_live(*state, "kvm_amd"));
+	/* Built in. */
+	full_path(full, *state, "kvm_amd/parameters", NULL);
+	assert_true(bpf_obj_module_live(*state, "kvm_amd"));
+}
+
+static void put_process(const char *root, const char *pid, const char *start)
+{
+	char stat[256];
+
+	snprintf(stat, sizeof(stat),
+		 "%s (x) S 1 2 3 0 -1 4194304 9 0 0 0 5 6 0 0 20 0 4 0 %s 999 8 0\n", pid, start);
+	put(root, pid, "stat", stat);
+}
+
+static void test_process_gone(void **state)
+{
+	struct vm_table *t;
+
+	put_link(*state, "1/ns", "pid", INIT_PIDNS);
+	put_process(*state, "100", "5000");
+	t = vm_table_new(*state);
+	assert_non_null(t);
+	assert_false(vm_table_process_gone(t, 100, 5000));
+	assert_true(vm_table_process_gone(t, 100, 4000));
+	assert_true(vm_table_process_gone(t, 101, 5000));
+	vm_table_free(t);
+}
+
+/* The number is another process's, or nobody's: that says nothing of the one that BPF saw. */
+static void test_process_foreign(void **state)
+{
+	struct vm_table *t;
+
+	put_link(*state, "1/ns", "pid", OTHER_PIDNS);
+	put_process(*state, "100", "5000");
+	t = vm_table_new(*state);
+	assert_non_null(t);
+	assert_false(vm_table_process_gone(t, 100, 5000));
+	assert_false(vm_table_process_gone(t, 100, 4000));
+	assert_false(vm_table_process_gone(t, 101, 5000));
+	vm_table_free(t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_module_live, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_process_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_process_foreign, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
