@@ -3,7 +3,7 @@
 #
 # The kernel series on DMA coherency, through the public interfaces of iommufd, VFIO and KVM: KVM
 # follows what is attached, the policy of an I/O address space decides how the IOMMU is set up, and
-# every mistake gets its error.
+# every mistake gets its error. With Intel's IOMMU, with and without snoop control, and AMD's.
 #
 # SERIES_KERNEL: the kernel (default: patched-7.2), a name of scripts/kernel or a bzImage.
 # SERIES_MODULES: the directory that holds lib/modules/VERSION of a bzImage.
@@ -30,8 +30,12 @@ IOVA=0x100000
 A='' B='' P='' S=()
 
 # What holds for an automatic address space with this snoop control: of a WBINVD, of the HWPT, of
-# the entry in the IOMMU's table, of IOMMU_GET_HW_INFO and of VFIO_DMA_CC_IOMMU
+# the entry in the IOMMU's table (only of Intel's can be seen), of IOMMU_GET_HW_INFO and of
+# VFIO_DMA_CC_IOMMU
 WBINVD='' FACT='' SNP='' HW='' CC=''
+
+# Not empty: the driver of this IOMMU has no non-coherent page tables, and says so.
+REFUSED=''
 
 # expect NAME: goes through the steps of ncdma on standard input, a line each: "STEP => RESULT", where
 # the result is 0 if none is given
@@ -39,7 +43,7 @@ expect() {
 	local name=$1 line steps=() wanted='' got status=0
 
 	while read -r line; do
-		[[ $line ]] || continue
+		[[ $SNP || $line != snp* ]] || continue
 		[[ $line == *' => '* ]] || line+=' => 0'
 		steps+=("${line%% => *}")
 		wanted+="${line%% => *}: ${line##* => }"$'\n'
@@ -433,7 +437,7 @@ follow_never() {
 # ---- policy
 
 # policy NAME HOW ATTACH POLICY FACT SNP WBINVD: HOW makes the address space "a" and, after a comma,
-# what the device is attached to, "pt"
+# what the device is attached to, "h"
 policy() {
 	local name=$1 how=$2 attach=$3 policy=$4 fact=$5 snp=$6 wbinvd=$7 pt=a step
 
@@ -465,6 +469,7 @@ policy() {
 policies() {
 	local e=(0 "enforced" snp skipped) n=(0 noncoherent "no snp" flushed) auto
 
+	[[ ! $REFUSED ]] || n=(EOPNOTSUPP '' '' '')
 	if [[ $HW == enforces ]]; then
 		auto=("${e[@]}")
 	else
@@ -854,10 +859,17 @@ allow() { echo "$1" 2>/dev/null >"$ALLOW"; }
 policy_tests() {
 	local denied=0
 
+	if [[ $("$HELPERS/ncdma" iommu "cdev d $A" "bind d" "ioas a" "hwpt h d a noncoherent") == *EOPNOTSUPP ]]; then
+		[[ $1 == amd ]] && REFUSED=yes
+	fi
 	policies
+	if [[ $REFUSED ]]; then
+		skip "noncoherent" "refused by the driver of this IOMMU"
+		return
+	fi
 	policy_moves
 	policy_compat
-	mistakes
+	[[ $1 == amd ]] || mistakes
 	is "iommufd.allow_noncoherent is off" "$(cat "$ALLOW" 2>&1)" N
 	[[ $HW != enforces ]] || denied=EPERM
 	privilege $denied "allow_noncoherent=0"
@@ -911,11 +923,11 @@ inside() {
 		fi
 		return
 	fi
-	if [[ $case == on ]]; then
-		WBINVD=skipped FACT=enforced SNP=snp HW=enforces CC=yes
-	else
-		WBINVD=flushed FACT=noncoherent SNP='no snp' HW=cannot CC=no
-	fi
+	case $case in
+	on) WBINVD=skipped FACT=enforced SNP=snp HW=enforces CC=yes ;;
+	off) WBINVD=flushed FACT=noncoherent SNP='no snp' HW=cannot CC=no ;;
+	amd) WBINVD=skipped FACT=enforced SNP='' HW=enforces CC=yes ;;
+	esac
 	prepare
 	verdict "functions on vfio-pci, probes on KVM" $?
 	if modprobe mtty 2>/dev/null && echo "$UUID" >"$MTTY/create"; then
@@ -932,7 +944,7 @@ inside() {
 	if [[ ! $FORCE && $said == *EOPNOTSUPP ]]; then
 		skip "policy of address spaces" "this kernel's have none"
 	else
-		policy_tests
+		policy_tests "$case"
 	fi
 }
 
@@ -965,15 +977,21 @@ other_cpu() {
 }
 
 helper ncdma || fail "the program that makes the calls compiles"
+# shellcheck disable=SC2054 # of QEMU
+FUNCTIONS=(--device e1000e,bus=pcie.0,addr=0x10 --device e1000e,bus=pcie.0,addr=0x11
+	--device e1000,bus=pcie.0,addr=0x12.0,multifunction=on --device e1000,bus=pcie.0,addr=0x12.1
+	--device e1000e)
+
+# boot NAME CASE OPTION...: a VM
+boot() {
+	all_of "$1" "$2" -k "$KERNEL" ${MODULES:+-M "$MODULES"} --env "SERIES_FORCE=$FORCE" "${@:3}"
+}
+
 for snoop in off on; do
-	all_of "snoop control $snoop" "$snoop" -k "$KERNEL" ${MODULES:+-M "$MODULES"} \
-		--env "SERIES_FORCE=$FORCE" --tcg single --snoop-control "$snoop" \
-		--device e1000e,bus=pcie.0,addr=0x10 --device e1000e,bus=pcie.0,addr=0x11 \
-		--device e1000,bus=pcie.0,addr=0x12.0,multifunction=on \
-		--device e1000,bus=pcie.0,addr=0x12.1 --device e1000e
+	boot "snoop control $snoop" "$snoop" --tcg single --snoop-control "$snoop" "${FUNCTIONS[@]}"
 done
+boot "AMD" amd --tcg single --iommu amd "${FUNCTIONS[@]}"
 if other_cpu vendor=GenuineIntel -ss; then
-	all_of "CPU without self-snoop" no-self-snoop -k "$KERNEL" ${MODULES:+-M "$MODULES"} \
-		--env "SERIES_FORCE=$FORCE" --no-kvm --snoop-control on --device e1000e
+	boot "CPU without self-snoop" no-self-snoop --no-kvm --snoop-control on --device e1000e
 fi
 done_testing
