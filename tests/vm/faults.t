@@ -6,6 +6,8 @@
 # disks that end, and SIGKILL, which must leave nothing behind.
 #
 # FAULT_KERNEL: the kernel (default: stock-6.12).
+#
+# One thread for all CPUs: see exact.t.
 
 # shellcheck disable=SC2317 # functions are passed by name
 set -u -o pipefail
@@ -330,5 +332,5 @@ inside() {
 kernel=${FAULT_KERNEL:-stock-6.12}
 helper hop || exit
 helper several || exit
-all_of "$kernel" faults -k "$kernel" -c 2 --no-kvm --snoop-control off --device e1000e
+all_of "$kernel" faults -k "$kernel" -c 2 --tcg single --no-kvm --snoop-control off --device e1000e
 done_testing
