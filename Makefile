@@ -183,7 +183,7 @@ lint:
 	@scripts/lint
 
 bench:
-	@scripts/bench/all
+	@OUT=$(OUT) scripts/bench/all $(BENCH)
 
 demo:
 	@scripts/demo
