@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "mapcost.h"
+#include "../../tools/wbinvdbench/uapi.h"
 
 #define IOVA	  (1ULL << 32)
 #define COUNT_MAX 1000000

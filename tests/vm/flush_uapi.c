@@ -35,21 +35,6 @@
 #define IOVA	   (2UL << 32)
 #define MMIO_IOVA  (3UL << 32)
 
-/* From include/uapi/linux/vfio.h and iommufd.h of 6.12 */
-struct detach_pt {
-	uint32_t argsz;
-	uint32_t flags;
-};
-#define DETACH_PT _IO(VFIO_TYPE, VFIO_BASE + 20)
-
-struct ioas_unmap {
-	uint32_t size;
-	uint32_t ioas_id;
-	uint64_t iova;
-	uint64_t length;
-};
-#define IOAS_UNMAP _IO(WB_IOMMUFD_TYPE, 0x86)
-
 static int marker;
 
 static void step(const char *name)
@@ -113,11 +98,11 @@ static int open_cdev(const char *bdf)
 
 static void run_iommufd(const char *bdf)
 {
-	struct ioas_unmap unmap = { .size = sizeof(unmap), .iova = IOVA, .length = SIZE };
+	struct wb_iommu_ioas_unmap unmap = { .size = sizeof(unmap), .iova = IOVA, .length = SIZE };
 	struct wb_vfio_attach_iommufd_pt attach = { .argsz = sizeof(attach) };
 	struct wb_vfio_bind_iommufd bind = { .argsz = sizeof(bind) };
 	struct wb_iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
-	struct detach_pt detach = { .argsz = sizeof(detach) };
+	struct wb_vfio_detach_iommufd_pt detach = { .argsz = sizeof(detach) };
 	void *early = memory(EARLY_SIZE), *late = memory(SIZE);
 	int device = open_cdev(bdf);
 
@@ -137,10 +122,10 @@ static void run_iommufd(const char *bdf)
 	step("map");
 	ioas_map(IOVA, late, SIZE);
 	step("unmap");
-	if (ioctl(iommu, IOAS_UNMAP, &unmap))
+	if (ioctl(iommu, WB_IOMMU_IOAS_UNMAP, &unmap))
 		err(1, "IOMMU_IOAS_UNMAP");
 	step("detach");
-	if (ioctl(device, DETACH_PT, &detach))
+	if (ioctl(device, WB_VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach))
 		err(1, "VFIO_DEVICE_DETACH_IOMMUFD_PT");
 	step("close");
 	close(device);

@@ -17,28 +17,12 @@
 
 #define WB_KVM_DEV_VFIO_FILE_DEL KVM_DEV_VFIO_GROUP_DEL
 
-/* struct vfio_device_detach_iommufd_pt */
-struct wb_vfio_detach_iommufd_pt {
-	__u32 argsz;
-	__u32 flags;
-};
-#define WB_VFIO_DEVICE_DETACH_IOMMUFD_PT _IO(VFIO_TYPE, VFIO_BASE + 20)
-
 /* struct iommu_destroy */
 struct wb_iommu_destroy {
 	__u32 size;
 	__u32 id;
 };
 #define WB_IOMMU_DESTROY _IO(WB_IOMMUFD_TYPE, 0x80)
-
-/* struct iommu_ioas_unmap */
-struct wb_iommu_ioas_unmap {
-	__u32 size;
-	__u32 ioas_id;
-	__aligned_u64 iova;
-	__aligned_u64 length;
-};
-#define WB_IOMMU_IOAS_UNMAP _IO(WB_IOMMUFD_TYPE, 0x86)
 
 /* struct iommu_option, enum iommufd_option_ops */
 struct wb_iommu_option {
@@ -91,10 +75,6 @@ struct wb_iommu_hwpt_vtd_s1 {
 };
 
 /* ---- the series -------------------------------------------------------------------------------- */
-
-/* enum iommufd_ioas_alloc_flags */
-#define WB_IOMMU_IOAS_ALLOC_ENFORCE_COHERENCY (1 << 0)
-#define WB_IOMMU_IOAS_ALLOC_NONCOHERENT	      (1 << 1)
 
 /* enum iommufd_hwpt_alloc_flags */
 #define WB_IOMMU_HWPT_ALLOC_ENFORCE_COHERENCY (1 << 4)

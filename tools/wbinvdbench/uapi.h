@@ -34,6 +34,13 @@ struct wb_vfio_attach_iommufd_pt {
 };
 #define WB_VFIO_DEVICE_ATTACH_IOMMUFD_PT _IO(VFIO_TYPE, VFIO_BASE + 19)
 
+/* struct vfio_device_detach_iommufd_pt */
+struct wb_vfio_detach_iommufd_pt {
+	__u32 argsz;
+	__u32 flags;
+};
+#define WB_VFIO_DEVICE_DETACH_IOMMUFD_PT _IO(VFIO_TYPE, VFIO_BASE + 20)
+
 #define WB_IOMMUFD_TYPE (';')
 
 /* struct iommu_ioas_alloc */
@@ -43,6 +50,10 @@ struct wb_iommu_ioas_alloc {
 	__u32 out_ioas_id;
 };
 #define WB_IOMMU_IOAS_ALLOC _IO(WB_IOMMUFD_TYPE, 0x81)
+
+/* enum iommufd_ioas_alloc_flags of patches/7.2; kernels without it refuse them with EOPNOTSUPP */
+#define WB_IOMMU_IOAS_ALLOC_ENFORCE_COHERENCY (1 << 0)
+#define WB_IOMMU_IOAS_ALLOC_NONCOHERENT	      (1 << 1)
 
 /* struct iommu_ioas_map, enum iommufd_ioas_map_flags */
 struct wb_iommu_ioas_map {
@@ -58,6 +69,15 @@ struct wb_iommu_ioas_map {
 #define WB_IOMMU_IOAS_MAP_FIXED_IOVA (1 << 0)
 #define WB_IOMMU_IOAS_MAP_WRITEABLE  (1 << 1)
 #define WB_IOMMU_IOAS_MAP_READABLE   (1 << 2)
+
+/* struct iommu_ioas_unmap */
+struct wb_iommu_ioas_unmap {
+	__u32 size;
+	__u32 ioas_id;
+	__aligned_u64 iova;
+	__aligned_u64 length;
+};
+#define WB_IOMMU_IOAS_UNMAP _IO(WB_IOMMUFD_TYPE, 0x86)
 
 /* struct iommu_hw_info, enum iommu_hw_info_type */
 struct wb_iommu_hw_info {
