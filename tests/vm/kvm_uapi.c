@@ -51,6 +51,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#define MAX_OBJECTS 32
+#include "steps.h"
 #include "uapi-coherency.h"
 
 #define PROFILE "/sys/kernel/tracing/kprobe_profile"
@@ -70,79 +72,10 @@ struct wb_kvm_vfio_coherency {
 	__u32 pad;
 };
 
-#define MAX_WORDS   8
-#define MAX_OBJECTS 32
-#define PAGE	    4096UL
+#define MAX_WORDS 8
+#define PAGE	  4096UL
 
-/* A file, or what has an id in the iommufd; a bound device is both */
-static struct object {
-	char name[16];
-	int fd;
-	uint32_t id;
-} objects[MAX_OBJECTS];
-static unsigned int nr_objects;
-
-/* What a step says when it is not a number */
-static const char *answer;
 static char text[160];
-
-static struct object *find(const char *name)
-{
-	for (unsigned int i = 0; i < nr_objects; i++)
-		if (!strcmp(objects[i].name, name))
-			return &objects[i];
-	return NULL;
-}
-
-static struct object *get(const char *name)
-{
-	struct object *o = find(name);
-
-	if (!o)
-		errx(2, "nothing is named %s", name);
-	return o;
-}
-
-/* A name may be used again */
-static int name_it(const char *name, int fd, uint32_t id)
-{
-	struct object *o = find(name);
-
-	if (!o) {
-		if (nr_objects == MAX_OBJECTS)
-			errx(1, "more than %d names", MAX_OBJECTS);
-		o = &objects[nr_objects++];
-		snprintf(o->name, sizeof(o->name), "%s", name);
-	}
-	o->fd = fd;
-	o->id = id;
-	return 0;
-}
-
-static uint64_t number(const char *s)
-{
-	char *end;
-	uint64_t n;
-
-	if (!s)
-		errx(2, "a number is missing");
-	n = strtoull(s, &end, 0);
-	if (!*s || *end)
-		errx(2, "%s is not a number", s);
-	return n;
-}
-
-static int result(int rc)
-{
-	return rc < 0 ? -errno : 0;
-}
-
-static int open_file(const char *name, const char *path)
-{
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-
-	return fd < 0 ? -errno : name_it(name, fd, 0);
-}
 
 /* ---- devices ------------------------------------------------------------------------------------ */
 
@@ -201,7 +134,8 @@ static int do_ioas(char **arg)
 
 	if (ioctl(get("iommu")->fd, WB_IOMMU_IOAS_ALLOC, &alloc))
 		return -errno;
-	return name_it(arg[0], -1, alloc.out_ioas_id);
+	name_it(arg[0], -1, alloc.out_ioas_id);
+	return 0;
 }
 
 static int do_attach(char **arg)
@@ -296,7 +230,8 @@ static int do_kvm(char **arg)
 		return -errno;
 	name_it("system", kvm, 0);
 	name_it("vm", vm, 0);
-	return name_it("kvm", create.fd, 0);
+	name_it("kvm", create.fd, 0);
+	return 0;
 }
 
 /* How often the kernel ran into its kprobe event */

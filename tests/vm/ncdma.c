@@ -67,89 +67,21 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#define MAX_OBJECTS 64
+#include "steps.h"
 #include "uapi-coherency.h"
 
 #define TRACE  "/sys/kernel/tracing/"
 #define TABLES "/sys/kernel/debug/iommu/intel/%s/domain_translation_struct"
 
-#define MAX_WORDS   12
-#define MAX_OBJECTS 64
-#define PAGE	    4096UL
-#define PTE_SNP	    (1ULL << 11)
-#define ABSENT_ID   0xabcdef
-
-/* A file, or what has an id in the iommufd; a bound device is both */
-static struct object {
-	char name[16];
-	int fd;
-	uint32_t id;
-} objects[MAX_OBJECTS];
-static unsigned int nr_objects;
-
-/* What a step says when it is not a number */
-static const char *answer;
-
-static struct object *find(const char *name)
-{
-	for (unsigned int i = 0; i < nr_objects; i++)
-		if (!strcmp(objects[i].name, name))
-			return &objects[i];
-	return NULL;
-}
-
-static struct object *get(const char *name)
-{
-	struct object *o = find(name);
-
-	if (!o)
-		errx(2, "nothing is named %s", name);
-	return o;
-}
-
-/* A name may be used again */
-static struct object *name_it(const char *name, int fd, uint32_t id)
-{
-	struct object *o = find(name);
-
-	if (!o) {
-		if (nr_objects == MAX_OBJECTS)
-			errx(1, "more than %d names", MAX_OBJECTS);
-		o = &objects[nr_objects++];
-		snprintf(o->name, sizeof(o->name), "%s", name);
-	}
-	o->fd = fd;
-	o->id = id;
-	return o;
-}
+#define MAX_WORDS 12
+#define PAGE	  4096UL
+#define PTE_SNP	  (1ULL << 11)
+#define ABSENT_ID 0xabcdef
 
 static int iommu(void)
 {
 	return get("iommu")->fd;
-}
-
-static uint64_t number(const char *s)
-{
-	char *end;
-	uint64_t n = strtoull(s, &end, 0);
-
-	if (!*s || *end)
-		errx(2, "%s is not a number", s);
-	return n;
-}
-
-static int result(int rc)
-{
-	return rc < 0 ? -errno : 0;
-}
-
-static int open_file(const char *name, const char *path)
-{
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	name_it(name, fd, 0);
-	return 0;
 }
 
 /* ---- deliberate mistakes ------------------------------------------------------------------------ */
