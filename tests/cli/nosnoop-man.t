@@ -8,21 +8,12 @@
 
 set -u -o pipefail
 
-BUILD=$(realpath -- "${OUT:-build}")
-# shellcheck source=tests/vm/lib.sh disable=SC1094
-. "$(dirname -- "${BASH_SOURCE[0]}")/../vm/lib.sh"
+# shellcheck source=tests/cli/nosnoop.sh disable=SC1094
+. "$(dirname -- "${BASH_SOURCE[0]}")/nosnoop.sh"
 # shellcheck source=tests/cli/nsrec.sh disable=SC1094
 . "$TOP/tests/cli/nsrec.sh"
 # shellcheck source=tests/cli/nstree.sh disable=SC1094
 . "$TOP/tests/cli/nstree.sh"
-cd -- "$TOP" || exit 1
-
-TOOL=${NOSNOOP:-$BUILD/nosnoop}
-[[ -x $TOOL ]] || {
-	echo "Bail out! $TOOL is not built"
-	exit 1
-}
-export LC_ALL=C.UTF-8
 
 is "tools/man/rule.rsti is made from docs/rule.md" \
 	"$(diff tools/man/rule.rsti <(awk -v mode=rst -f tools/nosnoop/rule.awk docs/rule.md))" ''

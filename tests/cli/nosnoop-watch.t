@@ -8,19 +8,10 @@
 
 set -u -o pipefail
 
-BUILD=$(realpath -- "${OUT:-build}")
-# shellcheck source=tests/vm/lib.sh disable=SC1094
-. "$(dirname -- "${BASH_SOURCE[0]}")/../vm/lib.sh"
+# shellcheck source=tests/cli/nosnoop.sh disable=SC1094
+. "$(dirname -- "${BASH_SOURCE[0]}")/nosnoop.sh"
 # shellcheck source=tests/cli/nstree.sh disable=SC1094
 . "$TOP/tests/cli/nstree.sh"
-cd -- "$TOP" || exit 1
-
-TOOL=${NOSNOOP:-$BUILD/nosnoop}
-[[ -x $TOOL ]] || {
-	echo "Bail out! $TOOL is not built"
-	exit 1
-}
-export LC_ALL=C.UTF-8
 TREE=$TMP/tree
 demo_tree
 DEVICES=$TREE/sys/bus/pci/devices
