@@ -47,7 +47,6 @@ LIBOBJ	:= $(patsubst tools/%.c,$(OUT)/obj/%.o,$(wildcard tools/lib/*.c))
 TOPOBJ	:= $(patsubst tools/%.c,$(OUT)/obj/%.o,$(wildcard tools/wbinvdtop/*.c))
 BENCHOBJ := $(patsubst tools/%.c,$(OUT)/obj/%.o,$(wildcard tools/wbinvdbench/*.c))
 NSOBJ	:= $(patsubst tools/%.c,$(OUT)/obj/%.o,$(wildcard tools/nosnoop/*.c))
-REPLAY	:= src_replay replay_line replay_state replay_vm snapshot
 UNITS	:= $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZERS	:= $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 MANS	:= $(patsubst tools/man/%.rst,$(OUT)/man/%,$(wildcard tools/man/*.8.rst))
@@ -126,16 +125,11 @@ $(OUT)/wbinvdbench: $(OUT)/obj/wbinvdbench/main.o $(OUT)/wbinvdbench.a $(OUT)/li
 	$(say) LINK $@
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
-# Of wbinvdtop, its recordings alone.
-$(OUT)/replay.a: $(patsubst %,$(OUT)/obj/wbinvdtop/%.o,$(REPLAY))
-	$(say) AR $@
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
-
-$(OUT)/nosnoop: $(OUT)/obj/nosnoop/main.o $(OUT)/nosnoop.a $(OUT)/replay.a $(OUT)/lib.a
+$(OUT)/nosnoop: $(OUT)/obj/nosnoop/main.o $(OUT)/nosnoop.a $(OUT)/lib.a
 	$(say) LINK $@
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
-$(OUT)/unit/test_ns_%: tests/unit/test_ns_%.c $(OUT)/nosnoop.a $(OUT)/replay.a $(OUT)/lib.a
+$(OUT)/unit/test_ns_%: tests/unit/test_ns_%.c $(OUT)/nosnoop.a $(OUT)/lib.a
 	@mkdir -p $(@D)
 	$(say) TEST $@
 	$(Q)$(CC) $(ALLCFLAGS) -Itools $< $(filter %.a,$^) -o $@ -lcmocka $(LDLIBS)
@@ -147,8 +141,7 @@ $(OUT)/unit/%: tests/unit/%.c $(OUT)/wbinvdtop.a $(OUT)/wbinvdbench.a $(OUT)/lib
 
 # Fuzzers want every source instrumented: they compile their own copies.
 FUZZSRC := $(wildcard tools/lib/*.c) $(filter-out %/main.c %/bpf_obj.c %/bpf_read.c %/bpf_victims.c %/src_bpf.c,$(wildcard tools/wbinvdtop/*.c))
-NSFUZZSRC := $(wildcard tools/lib/*.c) $(filter-out %/main.c,$(wildcard tools/nosnoop/*.c)) \
-	     $(patsubst %,tools/wbinvdtop/%.c,$(REPLAY))
+NSFUZZSRC := $(wildcard tools/lib/*.c) $(filter-out %/main.c,$(wildcard tools/nosnoop/*.c))
 $(OUT)/fuzz/fuzz_nosnoop: tests/fuzz/fuzz_nosnoop.c $(NSFUZZSRC) $(OUT)/rule_table.h
 	@mkdir -p $(@D)
 	$(say) FUZZ $@

@@ -11,7 +11,7 @@
 
 #include "../../tools/wbinvdtop/batch.h"
 #include "../../tools/wbinvdtop/frame_json.h"
-#include "../../tools/wbinvdtop/replay.h"
+#include "../../tools/lib/replay.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

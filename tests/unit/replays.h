@@ -10,7 +10,7 @@
 #include "frames.h"
 #include "../../tools/lib/devices.h"
 #include "../../tools/wbinvdtop/batch.h"
-#include "../../tools/wbinvdtop/replay.h"
+#include "../../tools/lib/replay.h"
 
 #define STALL "tests/data/stall.jsonl"
 #define THREE "tests/data/three-vms.jsonl"

@@ -11,7 +11,7 @@
 #include "../lib/devices.h"
 #include "../lib/jread.h"
 #include "../lib/log.h"
-#include "../wbinvdtop/source.h"
+#include "../lib/source.h"
 #include "fields.h"
 
 #define NSEC_PER_SEC   1000000000LL

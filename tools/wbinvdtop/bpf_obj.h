@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "source.h"
+#include "../lib/source.h"
 
 /* A hash map that is read as a whole. */
 struct bpf_table {

@@ -5,10 +5,7 @@
 
 #include "../lib/out.h"
 #include "model.h"
-#include "source.h"
-
-/* Name and version of the JSON frames, in each of them. */
-#define WB_SCHEMA "wbinvdtop/1"
+#include "../lib/source.h"
 
 /* The row behind frame_fields; filled by frame_row_init(). */
 struct frame_row {

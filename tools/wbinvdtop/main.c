@@ -12,6 +12,7 @@
 #include "../lib/log.h"
 #include "../lib/stream.h"
 #include "app.h"
+#include "src_bpf.h"
 
 static struct model_filter filter_of(const struct config *cfg)
 {

@@ -6,7 +6,7 @@
 #ifndef MODEL_H
 #define MODEL_H
 
-#include "snapshot.h"
+#include "../lib/snapshot.h"
 #include "../lib/devices.h"
 
 /* Quantiles are upper bucket bounds in ns, limited to the maximum; 0: there were none. */

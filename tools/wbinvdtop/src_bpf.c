@@ -12,6 +12,7 @@
 #include <bpf/libbpf.h>
 
 #include "../lib/log.h"
+#include "src_bpf.h"
 #include "src_bpf_int.h"
 
 static uint64_t clock_ns(clockid_t id)

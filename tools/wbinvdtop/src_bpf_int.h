@@ -6,7 +6,7 @@
 #include <sys/utsname.h>
 
 #include "bpf_obj.h"
-#include "source.h"
+#include "../lib/source.h"
 #include "vm_table.h"
 
 /* Entries per system call; a bucket of the kernel's hash must fit. */

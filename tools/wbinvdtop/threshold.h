@@ -7,7 +7,7 @@
 #define THRESHOLD_H
 
 #include "model.h"
-#include "source.h"
+#include "../lib/source.h"
 
 #define THRESHOLD_PER_S 10
 

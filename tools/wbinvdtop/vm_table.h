@@ -7,7 +7,7 @@
 #define VM_TABLE_H
 
 #include "../lib/devices.h"
-#include "snapshot.h"
+#include "../lib/snapshot.h"
 
 /* A destroyed vCPU. */
 struct kept_vcpu {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/devices.h"
+#include "devices.h"
 
 struct wb_snapshot *snapshot_new(void)
 {

@@ -4,7 +4,7 @@
 #define REPLAY_INT_H
 
 #include "replay_line.h"
-#include "../lib/jread.h"
+#include "jread.h"
 
 /* No counter is higher: 31 years in nanoseconds, and sums of a few stay below 2^64. */
 #define REPLAY_LIMIT 1000000000000000000ULL

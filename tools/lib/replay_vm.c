@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/devices.h"
+#include "devices.h"
 
 #define COUNTER(name, known)                                     \
 	{                                                        \

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "fields.h"
+#include "source.h"
 
 void replay_head_clear(struct replay_head *h)
 {

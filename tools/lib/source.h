@@ -12,6 +12,9 @@
 
 #include "snapshot.h"
 
+/* Name and version of the JSON frames, and so of a recording, in each of them. */
+#define WB_SCHEMA "wbinvdtop/1"
+
 struct source_config {
 	const char *wanted;	  /* rung forced by --source, NULL: by trying */
 	const char *replay;	  /* recording to read, NULL: live */
@@ -63,12 +66,9 @@ struct source {
 };
 
 /*
- * Opens the source that cfg asks for; a live one attaches with its first
- * reading, which may take a second and fails with the same errors.  0 or a negative errno after one
- * sentence on stderr: -EPERM/-EACCES no privilege, -EOPNOTSUPP this kernel
- * cannot, -EINVAL/-EBADMSG a recording that cannot be read.
+ * Opens the recording cfg->replay.  0 or a negative errno after one sentence
+ * on stderr: -EINVAL/-EBADMSG it cannot be read.
  */
-int source_open_bpf(struct source **out, const struct source_config *cfg);
 int source_open_replay(struct source **out, const struct source_config *cfg);
 
 static inline void source_close(struct source *src)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "replay_line.h"
-#include "../lib/log.h"
+#include "log.h"
 
 /* Twice what 10,000 vCPUs with full histograms take. */
 #define LINE_MAX_BYTES (32u << 20)
