@@ -17,9 +17,12 @@ LONG=${LONG:-}
 
 # ---- outside -----------------------------------------------------------------------------------
 
-# helper NAME: builds the C program NAME beside the tests into $TMP
+# helper NAME: builds the C program NAME beside the tests, a file or a directory of them, into $TMP
 helper() {
-	"${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o "$TMP/$1" "$TOP/tests/vm/$1.c"
+	local sources=("$TOP/tests/vm/$1"/*.c)
+
+	[[ -e ${sources[0]} ]] || sources=("$TOP/tests/vm/$1.c")
+	"${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o "$TMP/$1" "${sources[@]}"
 }
 
 # all_of NAME CASE OPTION...: runs inside() with CASE in a VM; its checks become checks of this file

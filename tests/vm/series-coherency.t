@@ -14,6 +14,8 @@ set -u -o pipefail
 
 # shellcheck source-path=SCRIPTDIR source=live.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/live.sh"
+# shellcheck source-path=SCRIPTDIR source=steps.sh
+. "$TOP/tests/vm/steps.sh"
 
 KERNEL=${SERIES_KERNEL:-patched-7.2} MODULES=${SERIES_MODULES:-} FORCE=${SERIES_FORCE:-}
 
@@ -36,23 +38,6 @@ WBINVD='' FACT='' SNP='' HW='' CC=''
 
 # Not empty: the driver of this IOMMU has no non-coherent page tables, and says so.
 REFUSED=''
-
-# expect NAME: goes through the steps of ncdma on standard input, a line each: "STEP => RESULT", where
-# the result is 0 if none is given
-expect() {
-	local name=$1 line steps=() wanted='' got status=0
-
-	while read -r line; do
-		[[ $SNP || $line != snp* ]] || continue
-		[[ $line == *' => '* ]] || line+=' => 0'
-		steps+=("${line%% => *}")
-		wanted+="${line%% => *}: ${line##* => }"$'\n'
-	done
-	got=$("$HELPERS/ncdma" "${steps[@]}" 2>&1) || status=$?
-	[[ $status == 0 && $got == "${wanted%$'\n'}" ]]
-	verdict "$name" $? "status $status; wanted (-) and seen (+):" \
-		"$(diff -U 100 <(printf '%s' "$wanted") <(printf '%s\n' "$got") | tail -n +4)"
-}
 
 # ---- KVM follows what is attached
 
@@ -928,6 +913,8 @@ inside() {
 	off) WBINVD=flushed FACT=noncoherent SNP='no snp' HW=cannot CC=no ;;
 	amd) WBINVD=skipped FACT=enforced SNP='' HW=enforces CC=yes ;;
 	esac
+	# shellcheck disable=SC2034 # of steps.sh
+	[[ $SNP ]] || NO_STEP='snp*'
 	prepare
 	verdict "functions on vfio-pci, probes on KVM" $?
 	if modprobe mtty 2>/dev/null && echo "$UUID" >"$MTTY/create"; then

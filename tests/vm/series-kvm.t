@@ -14,6 +14,8 @@ set -u -o pipefail
 
 # shellcheck source-path=SCRIPTDIR source=live.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/live.sh"
+# shellcheck source-path=SCRIPTDIR source=steps.sh
+. "$TOP/tests/vm/steps.sh"
 
 KERNEL=${SERIES_KERNEL:-patched-7.2} MODULES=${SERIES_MODULES:-} FORCE=${SERIES_FORCE:-}
 
@@ -25,35 +27,6 @@ UUID=83b8f4f2-509f-382f-3c1e-e6bfe0fa1001
 # Two functions that nobody can tell not to use no-snoop, behind an IOMMU that cannot block it
 BDF=()
 
-# steps: those on standard input, "STEP => RESULT", go to the array STEPS, and what kvm_uapi has to
-# print to WANTED; without a result it is 0
-steps() {
-	local line
-
-	STEPS=() WANTED=''
-	while read -r line; do
-		[[ $line == *' => '* ]] || line+=' => 0'
-		STEPS+=("${line%% => *}")
-		WANTED+="${line%% => *}: ${line##* => }"$'\n'
-	done
-}
-
-# same NAME WANTED GOT [STATUS]
-same() {
-	[[ ${4:-0} == 0 && $3 == "$2" ]]
-	verdict "$1" $? "status ${4:-0}; wanted (-) and seen (+):" \
-		"$(diff -U 100 <(printf '%s\n' "$2") <(printf '%s\n' "$3") | tail -n +4)"
-}
-
-# expect NAME: goes through the steps on standard input
-expect() {
-	local got status=0
-
-	steps
-	got=$("$HELPERS/kvm_uapi" "${STEPS[@]}" 2>&1) || status=$?
-	same "$1" "${WANTED%$'\n'}" "$got" "$status"
-}
-
 # attached: the steps that attach the first device
 attached() {
 	printf '%s\n' iommu "cdev d ${BDF[0]}" "bind d" "ioas a" "attach d a"
@@ -64,10 +37,10 @@ dirty_cpus() {
 	expect "the CPUs before the device came" <<-END
 		$(attached)
 		kvm
-		run 0 0 => 0
+		wbinvd 0 0 => 0
 		add d
-		run 1 1 => 2
-		run 1 1 => 1
+		wbinvd 1 1 => 2
+		wbinvd 1 1 => 1
 	END
 	expect "the CPUs before the device was attached" <<-END
 		kvm
@@ -76,46 +49,46 @@ dirty_cpus() {
 		add d
 		bind d
 		ioas a
-		run 0 1 => 0
-		run 2 1 => 0
+		wbinvd 0 1 => 0
+		wbinvd 2 1 => 0
 		attach d a
-		run 1 1 => 3
-		run 1 2 => 2
+		wbinvd 1 1 => 3
+		wbinvd 1 2 => 2
 	END
 	expect "the CPUs while the device was away" <<-END
 		$(attached)
 		kvm
 		add d
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 		detach d
-		run 2 1 => 0
+		wbinvd 2 1 => 0
 		attach d a
-		run 1 1 => 3
+		wbinvd 1 1 => 3
 	END
 	expect "the CPUs during a pause" <<-END
 		$(attached)
 		kvm
 		add d
-		run 1 1 => 2
+		wbinvd 1 1 => 2
 		policy 2
-		run 2 1 => 0
-		run 0 1 => 0
+		wbinvd 2 1 => 0
+		wbinvd 0 1 => 0
 		policy 0
-		run 0 1 => 3
-		run 0 1 => 1
+		wbinvd 0 1 => 3
+		wbinvd 0 1 => 1
 	END
 	expect "the CPU of the last flush" <<-END
 		$(attached)
 		kvm
 		add d
-		run 0 1 => 1
-		run 1 1 => 2
-		run 1 3 => 3
-		run 2 1 => 2
-		run 0 1 => 2
-		run 0 0 => 0
-		run 1 0 => 0
-		run 2 1 => 3
+		wbinvd 0 1 => 1
+		wbinvd 1 1 => 2
+		wbinvd 1 3 => 3
+		wbinvd 2 1 => 2
+		wbinvd 0 1 => 2
+		wbinvd 0 0 => 0
+		wbinvd 1 0 => 0
+		wbinvd 2 1 => 3
 	END
 }
 
@@ -127,21 +100,21 @@ policy() {
 		$(attached)
 		add d
 		state => 1 1 0x7
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 		policy 2
 		state => 1 1 0xd
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		policy 2
 		policy 1
 		state => 1 1 0xd
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		policy 3
 		state => 1 1 0xd
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		policy 0
 		policy 0
 		state => 1 1 0x7
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 	END
 	expect "policy: set first, and kept while devices come and go" <<-END
 		kvm
@@ -150,15 +123,15 @@ policy() {
 		$(attached)
 		add d
 		state => 1 1 0xd
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		detach d
 		state => 1 0 0xc
 		attach d a
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		policy 0
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 		detach d
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 	END
 	expect "policy: mistakes" <<-END
 		kvm
@@ -176,9 +149,9 @@ policy() {
 		policy 1 0 0 0 1 => EINVAL
 		policy 1 0 0 0 0x100000000 => EINVAL
 		state => 1 1 0x7
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 		policy 1 0 0 0 0
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 	END
 }
 
@@ -186,18 +159,18 @@ counts() {
 	expect "statistics: exits are flushes and skipped ones" <<-END
 		kvm
 		stats => 0 0 0 0
-		run 0 5 => 0
+		wbinvd 0 5 => 0
 		stats => 5 0 5 0
 		$(attached)
 		add d
-		run 0 3 => 3
-		run 1 2 => 3
+		wbinvd 0 3 => 3
+		wbinvd 1 2 => 3
 		stats => 10 5 5 0
 		policy 2
-		run 0 7 => 0
+		wbinvd 0 7 => 0
 		stats => 17 5 12 0
 		policy 0
-		run 0 255 => 256
+		wbinvd 0 255 => 256
 		stats => 272 260 12 0
 	END
 }
@@ -213,25 +186,25 @@ iommufd() {
 		cdev d $device
 		bind d
 		ioas a
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		attach d a
 		state => 1 1 0x7
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 		ioas b
 		attach d b
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 		detach d
 		state => 1 0 0x4
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		attach d a
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 		close d
 		state => 1 0 0x4
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		cdev e $device
 		bind e
 		attach e a
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 	END
 	expect "$of: an iommufd is registered late, removed, and let go" <<-END
 		iommu
@@ -240,25 +213,25 @@ iommufd() {
 		ioas a
 		attach d a
 		kvm
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		iommufd-add iommu
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 		iommufd-del iommu
 		state => 0 0 0x4
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		iommufd-add iommu
 		add d
 		state => 2 2 0x7
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 		iommufd-del iommu
 		state => 1 1 0x7
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 		del d
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		iommufd-add iommu
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 		close kvm
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 	END
 }
 
@@ -276,24 +249,24 @@ iommufd_many() {
 		attach e a
 		state => 1 1 0x7
 		detach d
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 		close e
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		attach d a
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 	END
 	expect "iommufd: one that is open only because KVM has it" <<-END
 		kvm
 		$(attached)
 		iommufd-add iommu
 		close iommu
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 		detach d
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		attach d a
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 		close d
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		close kvm
 	END
 	expect "iommufd: one of another iommufd is none of its business" <<-END
@@ -301,10 +274,10 @@ iommufd_many() {
 		iommu
 		iommufd-add iommu
 		$(attached)
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		iommufd-add iommu
 		state => 2 1 0x7
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 	END
 }
 
@@ -333,25 +306,25 @@ mistakes() {
 		iommufd-del d => ENOENT
 		state => 2 0 0x4
 		state nowhere => EFAULT
-		has 1 1
-		has 2 1
-		has 2 2
-		has 3 0
-		has 2 0 => ENXIO
-		has 2 3 => ENXIO
-		has 2 0x100000001 => ENXIO
-		has 3 1 => ENXIO
-		has 4 0 => ENXIO
-		set 2 0 => ENXIO
-		set 2 3 => ENXIO
-		set 3 0 => EPERM
-		set 3 1 => ENXIO
-		set 4 0 => ENXIO
-		get 1 1 => EPERM
-		get 2 1 => EPERM
-		get 2 3 => ENXIO
-		get 3 1 => ENXIO
-		get 4 0 => ENXIO
+		attr-has 1 1
+		attr-has 2 1
+		attr-has 2 2
+		attr-has 3 0
+		attr-has 2 0 => ENXIO
+		attr-has 2 3 => ENXIO
+		attr-has 2 0x100000001 => ENXIO
+		attr-has 3 1 => ENXIO
+		attr-has 4 0 => ENXIO
+		attr-set 2 0 => ENXIO
+		attr-set 2 3 => ENXIO
+		attr-set 3 0 => EPERM
+		attr-set 3 1 => ENXIO
+		attr-set 4 0 => ENXIO
+		attr-get 1 1 => EPERM
+		attr-get 2 1 => EPERM
+		attr-get 2 3 => ENXIO
+		attr-get 3 1 => ENXIO
+		attr-get 4 0 => ENXIO
 		iommufd-del iommu
 		iommufd-del iommu => ENOENT
 	END
@@ -370,19 +343,19 @@ traces() {
 	steps <<-END
 		$(attached)
 		kvm
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		add d
-		run 0 1 => 1
+		wbinvd 0 1 => 1
 		policy 2
-		run 0 1 => 0
+		wbinvd 0 1 => 0
 		policy 0
-		run 1 2 => 3
+		wbinvd 1 2 => 3
 		policy 1
 		policy 0
 		del d
 	END
 	echo >"$TRACE/trace"
-	got=$("$HELPERS/kvm_uapi" "${STEPS[@]}" 2>&1) || status=$?
+	got=$("$HELPERS/ncdma" "${STEPS[@]}" 2>&1) || status=$?
 	same "tracepoints: a run with them" "${WANTED%$'\n'}" "$got" $status
 	said=$(sed -n 's/.*: kvm_\(noncoherent_dma\|wbinvd_[a-z]*\): /\1: /p' "$TRACE/trace")
 	for e in "${events[@]}"; do
@@ -413,7 +386,7 @@ traces() {
 
 inside() {
 	modprobe -a vfio vfio-pci iommufd
-	if [[ ! $FORCE && $("$HELPERS/kvm_uapi" kvm cap 2>&1) == *': 0 0' ]]; then
+	if [[ ! $FORCE && $("$HELPERS/ncdma" kvm cap 2>&1) == *': 0 0' ]]; then
 		skip "KVM" "this kernel's KVM has no policy for non-coherent DMA"
 		return
 	fi
@@ -445,7 +418,7 @@ if [[ $KERNEL != */* && ! $("$GET_KERNEL" path "$KERNEL" 2>/dev/null) ]]; then
 	done_testing
 fi
 
-helper kvm_uapi || fail "the program that makes the calls compiles"
+helper ncdma || fail "the program that makes the calls compiles"
 # Integrated endpoints of Intel: whether they use no-snoop cannot be told
 # shellcheck disable=SC2054 # of QEMU
 all_of "KVM" kvm -k "$KERNEL" ${MODULES:+-M "$MODULES"} --env "SERIES_FORCE=$FORCE" -c 3 --tcg single \

@@ -93,4 +93,25 @@ struct wb_iommu_hwpt_vtd_s1 {
 #define WB_VFIO_DEVICE_INFO_CAP_PCI_NO_SNOOP 6
 #define WB_VFIO_PCI_NO_SNOOP_CAPABLE	     (1 << 0)
 
+/* struct vfio_device_feature_pci_no_snoop { __u32 op, flags; } */
+#define WB_VFIO_DEVICE_FEATURE_PCI_NO_SNOOP 13
+#define WB_VFIO_PCI_NO_SNOOP_ALLOW	    0
+#define WB_VFIO_PCI_NO_SNOOP_BLOCK	    1
+#define WB_VFIO_PCI_NO_SNOOP_FORCE	    (1 << 0)
+
+/* include/uapi/linux/kvm.h */
+#define WB_KVM_CAP_X86_NONCOHERENT_DMA	0x4e43
+#define WB_KVM_DEV_VFIO_IOMMUFD		2
+#define WB_KVM_DEV_VFIO_IOMMUFD_ADD	1
+#define WB_KVM_DEV_VFIO_IOMMUFD_DEL	2
+#define WB_KVM_DEV_VFIO_COHERENCY	3
+#define WB_KVM_DEV_VFIO_COHERENCY_STATE 0
+
+struct wb_kvm_vfio_coherency {
+	__u32 nr_files;
+	__u32 nr_noncoherent;
+	__u32 flags;
+	__u32 pad;
+};
+
 #endif /* UAPI_COHERENCY_H */

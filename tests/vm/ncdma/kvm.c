@@ -1,159 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * kvm_uapi STEP...
- *
- * Goes through the steps, each one argument of words, and prints for each
- * "STEP: RESULT", where RESULT is 0, the name of the error ("EINVAL") or what the
- * step has to say. Steps name what they make, and the names of others.
- *
- *   iommu                   open /dev/iommu, named so
- *   cdev NAME DEVICE        open the VFIO device of a PCI function or of a UUID
- *   kvm                     create a VM, "vm", with one vCPU, on CPU 0, and its VFIO
- *                           device, "kvm"
- *   null                    open /dev/null, named so
- *   close NAME              a file; ids stay what they are
- *
- *   bind NAME               a device to the iommufd
- *   ioas NAME
- *   attach NAME PT, detach NAME
- *
- *   run CPU N               the vCPU runs on that CPU and executes N (0 to 255) WBINVDs.
- *                           Tells on how many CPUs the kernel flushed, in all, as the
- *                           kprobe event "test_callback" counted
- *   stats                   wbinvd_exits, _flushes, _skipped, _migration_flushes
- *   cap                     KVM_CHECK_EXTENSION of the policy, of KVM and of the VM
- *   policy ARG [FLAGS [ARG1 [ARG2 [ARG3]]]]   KVM_ENABLE_CAP of it
- *   add FILE, del FILE      KVM_DEV_VFIO_FILE_ADD and _DEL
- *   iommufd-add FILE, iommufd-del FILE   KVM_DEV_VFIO_IOMMUFD_ADD and _DEL
- *                           FILE may be "none", not open, and "nowhere", a bad address
- *   state [nowhere]         KVM_DEV_VFIO_COHERENCY_STATE: files, of them non-coherent,
- *                           flags
- *   has GROUP ATTR, get GROUP ATTR, set GROUP ATTR   of the VFIO device, by numbers
- *
- * Exit status: 0 when all steps were tried, 1 when this program cannot, 2 when
- * there is no such step.
- */
+/* Steps of ncdma: a VM with one vCPU, its policy, and KVM's VFIO device */
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <inttypes.h>
 #include <sched.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <linux/kvm.h>
-#include <linux/vfio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 
-#define MAX_OBJECTS 32
-#include "steps.h"
-#include "uapi-coherency.h"
+#include "ncdma.h"
 
-#define PROFILE "/sys/kernel/tracing/kprobe_profile"
-
-/* Of the kernel series: KVM_CAP_X86_NONCOHERENT_DMA, KVM_DEV_VFIO_* and a struct */
-#define WB_KVM_CAP_X86_NONCOHERENT_DMA	0x4e43
-#define WB_KVM_DEV_VFIO_IOMMUFD		2
-#define WB_KVM_DEV_VFIO_IOMMUFD_ADD	1
-#define WB_KVM_DEV_VFIO_IOMMUFD_DEL	2
-#define WB_KVM_DEV_VFIO_COHERENCY	3
-#define WB_KVM_DEV_VFIO_COHERENCY_STATE 0
-
-struct wb_kvm_vfio_coherency {
-	__u32 nr_files;
-	__u32 nr_noncoherent;
-	__u32 flags;
-	__u32 pad;
-};
-
-#define MAX_WORDS 8
-#define PAGE	  4096UL
+#define TRACE "/sys/kernel/tracing/"
+#define PAGE  4096UL
 
 static char text[160];
 
-/* ---- devices ------------------------------------------------------------------------------------ */
-
-static int do_iommu(char **arg)
-{
-	(void)arg;
-	return open_file("iommu", "/dev/iommu");
-}
-
-static int do_null(char **arg)
-{
-	(void)arg;
-	return open_file("null", "/dev/null");
-}
-
-static int do_cdev(char **arg)
-{
-	static const char *const buses[] = { "pci", "mdev" };
-	int rc = -ENODEV;
-
-	for (size_t i = 0; i < 2 && rc == -ENODEV; i++) {
-		char path[128];
-		glob_t g;
-
-		snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/vfio-dev/vfio*", buses[i],
-			 arg[1]);
-		if (glob(path, 0, NULL, &g))
-			continue;
-		snprintf(path, sizeof(path), "/dev/vfio/devices/%s",
-			 strrchr(g.gl_pathv[0], '/') + 1);
-		globfree(&g);
-		rc = open_file(arg[0], path);
-	}
-	return rc;
-}
-
-static int do_close(char **arg)
-{
-	return result(close(get(arg[0])->fd));
-}
-
-static int do_bind(char **arg)
-{
-	struct object *o = get(arg[0]);
-	struct wb_vfio_bind_iommufd bind = { .argsz = sizeof(bind), .iommufd = get("iommu")->fd };
-
-	if (ioctl(o->fd, WB_VFIO_DEVICE_BIND_IOMMUFD, &bind))
-		return -errno;
-	o->id = bind.out_devid;
-	return 0;
-}
-
-static int do_ioas(char **arg)
-{
-	struct wb_iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
-
-	if (ioctl(get("iommu")->fd, WB_IOMMU_IOAS_ALLOC, &alloc))
-		return -errno;
-	name_it(arg[0], -1, alloc.out_ioas_id);
-	return 0;
-}
-
-static int do_attach(char **arg)
-{
-	struct wb_vfio_attach_iommufd_pt attach = { .argsz = sizeof(attach),
-						    .pt_id = get(arg[1])->id };
-
-	return result(ioctl(get(arg[0])->fd, WB_VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach));
-}
-
-static int do_detach(char **arg)
-{
-	struct wb_vfio_detach_iommufd_pt detach = { .argsz = sizeof(detach) };
-
-	return result(ioctl(get(arg[0])->fd, WB_VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach));
-}
-
-/* ---- the VM ------------------------------------------------------------------------------------- */
+/* ---- the VM ------------------------------------------------------------------------------------ */
 
 /*
  * One round for each KVM_RUN, so that nothing but KVM_RUN loads the vCPU on a CPU
@@ -239,10 +108,10 @@ static unsigned long hits(const char *event)
 {
 	unsigned long n, missed;
 	char name[64];
-	FILE *f = fopen(PROFILE, "re");
+	FILE *f = fopen(TRACE "kprobe_profile", "re");
 
 	if (!f)
-		err(1, PROFILE);
+		err(1, TRACE "kprobe_profile");
 	while (fscanf(f, "%63s %lu %lu", name, &n, &missed) == 3) {
 		if (strcmp(name, event))
 			continue;
@@ -252,22 +121,82 @@ static unsigned long hits(const char *event)
 	errx(1, "the kernel does not count %s", event);
 }
 
-static int do_run(char **arg)
+static int run_on(unsigned int cpu, uint64_t count)
 {
-	unsigned long before;
-
 	if (vcpu < 0)
-		errx(2, "run comes after kvm");
-	go_to(number(arg[0]));
-	memory[COUNT_ADDR] = number(arg[1]);
-	before = hits("test_callback");
+		errx(2, "there is no vCPU to run");
+	if (count > UINT8_MAX)
+		errx(2, "%" PRIu64 " WBINVDs are more than %u", count, UINT8_MAX);
+	go_to(cpu);
+	memory[COUNT_ADDR] = count;
 	if (ioctl(vcpu, KVM_RUN, 0))
 		return -errno;
 	if (kvm_run->exit_reason != KVM_EXIT_HLT)
 		errx(1, "the guest ended with exit reason %u", kvm_run->exit_reason);
+	return 0;
+}
+
+static int do_wbinvd(char **arg)
+{
+	unsigned long before = hits("test_callback");
+	int rc;
+
+	rc = run_on(number(arg[0]), number(arg[1]));
 	snprintf(text, sizeof(text), "%lu", hits("test_callback") - before);
 	answer = text;
-	return 0;
+	return rc;
+}
+
+/* What a CPU has in the trace instance */
+static unsigned long traced(unsigned int cpu)
+{
+	unsigned long entries, overrun;
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), TRACE "instances/flushes/per_cpu/cpu%u/stats", cpu);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fscanf(f, "entries: %lu overrun: %lu", &entries, &overrun) != 2)
+		errx(1, "%s is not as expected", path);
+	fclose(f);
+	return entries + overrun;
+}
+
+static int do_flushed(char **arg)
+{
+	unsigned int cpus = get_nprocs_conf();
+	unsigned long before[cpus], n;
+	size_t len = 0;
+	int rc;
+
+	for (unsigned int cpu = 0; cpu < cpus; cpu++)
+		before[cpu] = traced(cpu);
+	rc = run_on(number(arg[0]), number(arg[1]));
+	for (unsigned int cpu = 0; cpu < cpus; cpu++) {
+		n = traced(cpu) - before[cpu];
+		if (n && len < sizeof(text))
+			len += snprintf(text + len, sizeof(text) - len, n > 1 ? "%s%u*%lu" : "%s%u",
+					len ? " " : "", cpu, n);
+	}
+	answer = len ? text : "none";
+	return rc;
+}
+
+static int do_run(char **arg)
+{
+	unsigned long exits = hits("test_exit"), flushes = hits("test_callback");
+	uint64_t n = arg[0] ? number(arg[0]) : 3;
+	int rc;
+
+	rc = run_on(0, n);
+	exits = hits("test_exit") - exits;
+	flushes = hits("test_callback") - flushes;
+	snprintf(text, sizeof(text), "%lu of %lu exits flushed for %" PRIu64 " WBINVDs", flushes,
+		 exits, n);
+	answer = exits == n && flushes == n ? "flushed" : exits == n && !flushes ? "skipped" : text;
+	return rc;
 }
 
 static uint64_t stat(int fd, const char *wanted)
@@ -393,85 +322,45 @@ static int do_state(char **arg)
 	return 0;
 }
 
-static int do_attr(unsigned long op, char **arg)
+static int by_numbers(unsigned long op, char **arg)
 {
 	static char buffer[64];
 
 	return attr(op, number(arg[0]), number(arg[1]), (uintptr_t)buffer);
 }
 
-static int do_has(char **arg)
+static int do_attr_has(char **arg)
 {
-	return do_attr(KVM_HAS_DEVICE_ATTR, arg);
+	return by_numbers(KVM_HAS_DEVICE_ATTR, arg);
 }
 
-static int do_get(char **arg)
+static int do_attr_get(char **arg)
 {
-	return do_attr(KVM_GET_DEVICE_ATTR, arg);
+	return by_numbers(KVM_GET_DEVICE_ATTR, arg);
 }
 
-static int do_set(char **arg)
+static int do_attr_set(char **arg)
 {
-	return do_attr(KVM_SET_DEVICE_ATTR, arg);
+	return by_numbers(KVM_SET_DEVICE_ATTR, arg);
 }
 
-/* ---- steps -------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------- */
 
-static const struct step {
-	const char *name;
-	int (*run)(char **arg);
-	int args; /* at least */
-} steps[] = {
-	{ "iommu", do_iommu, 0 },
-	{ "null", do_null, 0 },
-	{ "cdev", do_cdev, 2 },
-	{ "close", do_close, 1 },
-	{ "bind", do_bind, 1 },
-	{ "ioas", do_ioas, 1 },
-	{ "attach", do_attach, 2 },
-	{ "detach", do_detach, 1 },
-	{ "kvm", do_kvm, 0 },
-	{ "run", do_run, 2 },
-	{ "stats", do_stats, 0 },
-	{ "cap", do_cap, 0 },
-	{ "policy", do_policy, 1 },
-	{ "add", do_add, 1 },
-	{ "del", do_del, 1 },
-	{ "iommufd-add", do_iommufd_add, 1 },
-	{ "iommufd-del", do_iommufd_del, 1 },
-	{ "state", do_state, 0 },
-	{ "has", do_has, 2 },
-	{ "get", do_get, 2 },
-	{ "set", do_set, 2 },
+const struct step kvm_steps[] = {
+	{ "kvm", 0, 0, do_kvm },
+	{ "run", 0, 1, do_run },
+	{ "wbinvd", 2, 2, do_wbinvd },
+	{ "flushed", 2, 2, do_flushed },
+	{ "stats", 0, 0, do_stats },
+	{ "cap", 0, 0, do_cap },
+	{ "policy", 1, 5, do_policy },
+	{ "add", 1, 1, do_add },
+	{ "del", 1, 1, do_del },
+	{ "iommufd-add", 1, 1, do_iommufd_add },
+	{ "iommufd-del", 1, 1, do_iommufd_del },
+	{ "state", 0, 1, do_state },
+	{ "attr-has", 2, 2, do_attr_has },
+	{ "attr-get", 2, 2, do_attr_get },
+	{ "attr-set", 2, 2, do_attr_set },
+	{ 0 },
 };
-
-static int run_step(char *line)
-{
-	char *words[MAX_WORDS + 1] = { NULL };
-	size_t n = 0;
-
-	for (char *w = strtok(line, " "); w && n < MAX_WORDS; w = strtok(NULL, " "))
-		words[n++] = w;
-	for (size_t i = 0; n && i < sizeof(steps) / sizeof(steps[0]); i++)
-		if (!strcmp(steps[i].name, words[0]) && n > (size_t)steps[i].args)
-			return steps[i].run(words + 1);
-	errx(2, "no such step: %s", n ? words[0] : "");
-}
-
-int main(int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++) {
-		int rc;
-
-		printf("%s: ", argv[i]);
-		fflush(stdout);
-		answer = NULL;
-		rc = run_step(argv[i]);
-		if (rc)
-			puts(strerrorname_np(-rc));
-		else
-			puts(answer ? answer : "0");
-		fflush(stdout);
-	}
-	return 0;
-}

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# For tests that go through steps of ncdma; read after live.sh.
+
+# Not empty: what this pattern matches is left out.
+NO_STEP=''
+
+# steps: those on standard input, "STEP => RESULT", go to the array STEPS, and what ncdma has to print
+# to WANTED; without a result it is 0
+steps() {
+	local line
+
+	STEPS=() WANTED=''
+	while read -r line; do
+		# shellcheck disable=SC2053 # a pattern it is
+		[[ ! $NO_STEP || $line != $NO_STEP ]] || continue
+		[[ $line == *' => '* ]] || line+=' => 0'
+		STEPS+=("${line%% => *}")
+		WANTED+="${line%% => *}: ${line##* => }"$'\n'
+	done
+}
+
+# same NAME WANTED GOT [STATUS]
+same() {
+	[[ ${4:-0} == 0 && $3 == "$2" ]]
+	verdict "$1" $? "status ${4:-0}; wanted (-) and seen (+):" \
+		"$(diff -U 100 <(printf '%s\n' "$2") <(printf '%s\n' "$3") | tail -n +4)"
+}
+
+# expect NAME: goes through the steps on standard input
+expect() {
+	local got status=0
+
+	steps
+	got=$("$HELPERS/ncdma" "${STEPS[@]}" 2>&1) || status=$?
+	same "$1" "${WANTED%$'\n'}" "$got" "$status"
+}
