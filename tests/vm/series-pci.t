@@ -13,20 +13,16 @@ set -u -o pipefail
 
 # shellcheck source-path=SCRIPTDIR source=live.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/live.sh"
+# shellcheck source-path=SCRIPTDIR source=inject.sh
+. "$TOP/tests/vm/inject.sh"
 
 KERNEL=${SERIES_KERNEL:-patched-7.2} MODULES=${SERIES_MODULES:-}
 
 # ---- inside a VM -------------------------------------------------------------------------------
 
-CONTROL=/sys/kernel/debug/pci_no_snoop_inject/control
 RACE=${RACE:-15}
 
 E1000E=8086:10d3 EDU=1234:11e8 NVME=1b36:0010 BOCHS=1234:1111
-
-# inject COMMAND...: to the injector
-inject() {
-	printf '%s' "$*" 2>/dev/null >"$CONTROL"
-}
 
 # reports NAME BDF WANTED: the flags but iommu-cc, which is $CC for all
 reports() {
@@ -50,16 +46,6 @@ checks() {
 		esac
 	done <"$TMP/checks"
 	verdict "$name: everything was tried" "$status" "$(<"$TMP/checks.err")"
-}
-
-# rescan BDF: removes it and scans its bus again
-rescan() {
-	local bus
-
-	bus=$(dirname -- "$(readlink -f "/sys/bus/pci/devices/$1")")
-	echo 1 >"/sys/bus/pci/devices/$1/remove"
-	echo 1 >"$bus/rescan" 2>/dev/null || echo 1 >/sys/bus/pci/rescan
-	until_true 20 test -e "/sys/bus/pci/devices/$1" && vfio_bind "$1"
 }
 
 kinds() {
