@@ -71,12 +71,12 @@ $(OUT)/.deps: scripts/deps
 	@touch $@
 
 tools: $(addprefix $(OUT)/,$(TOOLS))
-bpf: $(OUT)/wbinvd.bpf.o
+bpf: $(OUT)/wbinvd.bpf.o $(OUT)/dmalog.bpf.o
 man: $(MANS)
 units: $(UNITS)
 fuzzers: $(FUZZERS)
 
-# BPF: one object, one skeleton.
+# BPF: each object has one skeleton, and one file knows it.
 BPFHDR := $(wildcard bpf/*.h)
 $(OUT)/%.bpf.o: bpf/%.bpf.c $(BPFHDR) | $(OUT)/.deps
 	$(say) BPF $@
@@ -89,6 +89,7 @@ $(OUT)/%.skel.h: $(OUT)/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
 $(OUT)/obj/wbinvdtop/bpf_obj.o: $(OUT)/wbinvd.skel.h
+$(OUT)/obj/lib/dmalog.o: $(OUT)/dmalog.skel.h
 
 $(OUT)/rule_table.h: docs/rule.md tools/nosnoop/rule.awk
 	@mkdir -p $(@D)
@@ -142,17 +143,17 @@ $(OUT)/unit/%: tests/unit/%.c $(OUT)/wbinvdtop.a $(OUT)/wbinvdbench.a $(OUT)/lib
 # Fuzzers want every source instrumented: they compile their own copies.
 FUZZSRC := $(wildcard tools/lib/*.c) $(filter-out %/main.c %/bpf_obj.c %/bpf_read.c %/bpf_victims.c %/src_bpf.c,$(wildcard tools/wbinvdtop/*.c))
 NSFUZZSRC := $(wildcard tools/lib/*.c) $(filter-out %/main.c,$(wildcard tools/nosnoop/*.c))
-$(OUT)/fuzz/fuzz_nosnoop: tests/fuzz/fuzz_nosnoop.c $(NSFUZZSRC) $(OUT)/rule_table.h
+$(OUT)/fuzz/fuzz_nosnoop: tests/fuzz/fuzz_nosnoop.c $(NSFUZZSRC) $(OUT)/rule_table.h $(OUT)/dmalog.skel.h
 	@mkdir -p $(@D)
 	$(say) FUZZ $@
 	$(Q)$(CLANG) -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -g -O1 -I$(OUT) \
 		-fsanitize=fuzzer,address,undefined -Itools -Itools/lib $(filter %.c,$^) -o $@ $(LDLIBS)
 
-$(OUT)/fuzz/%: tests/fuzz/%.c $(FUZZSRC)
+$(OUT)/fuzz/%: tests/fuzz/%.c $(FUZZSRC) $(OUT)/dmalog.skel.h
 	@mkdir -p $(@D)
 	$(say) FUZZ $@
-	$(Q)$(CLANG) -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -g -O1 \
-		-fsanitize=fuzzer,address,undefined -Itools -Itools/lib $^ -o $@ $(CURSES) $(LDLIBS)
+	$(Q)$(CLANG) -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -g -O1 -I$(OUT) \
+		-fsanitize=fuzzer,address,undefined -Itools -Itools/lib $(filter %.c,$^) -o $@ $(CURSES) $(LDLIBS)
 
 $(OUT)/man/%: tools/man/%.rst $(wildcard tools/man/*.rsti) | $(OUT)/.deps
 	@mkdir -p $(@D)
