@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 #include <time.h>
 
+#include "iommupolicy.h"
 #include "quirks.h"
 #include "vfioinfo.h"
 
@@ -68,15 +69,29 @@ static const char *domain_why(const struct func_row *r)
 {
 	if (!has_domain(r))
 		return "the function is in no IOMMU group";
-	if (r->d.snoop_control == 0)
+	if (r->d.snoop_control == 0 || r->kernel_box > 0)
 		return NULL;
+	if (r->kernel_box == 0)
+		return "it is attached to nothing";
 	return "this kernel does not tell whether the domain enforces coherency";
 }
 
 static const char *policy_why(const struct func_row *r)
 {
-	return has_domain(r) ? "this kernel has no coherency policy, or does not tell it" :
-			       "the function is in no IOMMU group";
+	return r->policy >= 0 ? NULL :
+	       has_domain(r)  ? r->policy_why :
+				"the function is in no IOMMU group";
+}
+
+static void get_enforced(const void *p, struct out_value *v)
+{
+	const struct func_row *r = p;
+
+	if (r->kernel_box > 0)
+		set_bool(v, r->kernel_box <= 2);
+	else if (has_domain(r) && r->d.snoop_control == 0)
+		/* An IOMMU that cannot block leaves no other answer. */
+		set_bool(v, false);
 }
 
 GETTER(get_bdf, set_str(v, r->d.bdf))
@@ -110,21 +125,15 @@ GETTER(get_vm_pid, if (r->owner.pid) set_u64(v, r->owner.pid))
 GETTER(get_vm_start, if (r->owner.pid && r->owner.start) set_u64(v, r->owner.start))
 GETTER(get_vm_name, set_str(v, r->owner.name))
 GETTER(get_domain_type, set_str(v, r->f.domain))
-/* An IOMMU that cannot block leaves no other answer. */
-GETTER(get_enforced, if (has_domain(r) && r->d.snoop_control == 0) set_bool(v, false))
 GETTER(get_domain_why, set_str(v, domain_why(r)))
+GETTER(get_policy, set_str(v, iommu_policy_name(r->policy)))
+GETTER(get_attached_box, if (r->kernel_box > 0) set_u64(v, r->kernel_box))
 GETTER(get_policy_why, set_str(v, policy_why(r)))
 GETTER(get_box, if (r->d.box) set_u64(v, r->d.box))
 GETTER(get_box_why, set_str(v, r->d.box_reason))
 GETTER(get_port, set_str(v, r->f.root_port))
 GETTER(get_honours, if (r->f.writes) set_bool(v, r->f.writes == DEV_HONOUR_HONOURED))
 GETTER(get_honours_why, set_str(v, r->f.writes_why))
-
-static void get_policy(const void *p, struct out_value *v)
-{
-	(void)p;
-	(void)v;
-}
 
 static void get_candidates(const void *p, struct out_value *v)
 {
@@ -203,6 +212,8 @@ const struct out_field func_fields[] = {
 	  get_enforced },
 	{ "domain.enforced_why", "enforced: why not known", "why domain.enforced is not known",
 	  OUT_PLAIN, OUT_LEFT, 40, get_domain_why },
+	{ "domain.box", "kernel's box", "box that the kernel reports for what is attached",
+	  OUT_PLAIN, 0, 12, get_attached_box },
 	{ "domain.policy", "policy", "coherency policy of its address space", OUT_PLAIN, OUT_LEFT,
 	  12, get_policy },
 	{ "domain.policy_why", "policy: why not known", "why domain.policy is not known", OUT_PLAIN,

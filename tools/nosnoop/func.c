@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../lib/procutil.h"
+#include "iommupolicy.h"
 #include "owners.h"
 #include "quirks.h"
 #include "vfioinfo.h"
@@ -27,8 +28,69 @@ static const char why_settable[] = "the bit reads 0, but a probe could set it";
 static const char why_vfio_able[] = "the bit reads 0, but VFIO could set it";
 static const char why_proven[] = "the bit is proven to be hardwired to 0";
 
+static const char *kernel_reason(const struct func_row *r)
+{
+	bool blocked = r->vfio_known && (r->vfio_flags & VFIOINFO_BLOCKED);
+
+	switch (r->kernel_box) {
+	case 1:
+		return "as the kernel reports: the device may use no-snoop, what it is attached to blocks it";
+	case 2:
+		return blocked ?
+			       "as the kernel reports: VFIO keeps the device from no-snoop, and what it is attached to blocks it, too" :
+			       "as the kernel reports: the device cannot use no-snoop, and what it is attached to would block it";
+	case 3:
+		return "as the kernel reports: the device may use no-snoop, what it is attached to lets it pass";
+	default:
+		return blocked ?
+			       "as the kernel reports: VFIO keeps the device from no-snoop, which what it is attached to would let pass" :
+			       "as the kernel reports: the device cannot use no-snoop, which what it is attached to would let pass";
+	}
+}
+
+/* The kernel knows what is attached, and has asked the device; its list of those that lie may be shorter. */
+static int take_kernel_box(struct func_row *r)
+{
+	char *reason;
+
+	if (r->kernel_box < 1)
+		return 0;
+	if (r->listed && r->kernel_box % 2 == 0) {
+		r->d.box = 0;
+		r->d.box_candidates = DEV_BOX(r->kernel_box - 1) | DEV_BOX(r->kernel_box);
+		r->d.certain = false;
+		reason = strdup(why_listed);
+	} else {
+		r->d.box = r->kernel_box;
+		r->d.box_candidates = DEV_BOX(r->kernel_box);
+		r->d.certain = true;
+		reason = strdup(kernel_reason(r));
+	}
+	if (!reason)
+		return -ENOMEM;
+	free(r->d.box_reason);
+	r->d.box_reason = reason;
+	return 0;
+}
+
+/* One that can, and is not kept from it, is in box 1 or 3 whatever its bit reads just now. */
+static int find_box(struct func_row *r)
+{
+	bool blocked = r->vfio_known && (r->vfio_flags & VFIOINFO_BLOCKED);
+	enum dev_no_snoop bit = r->d.no_snoop;
+	int err;
+
+	if (r->ability == ABILITY_CAN && !blocked)
+		r->d.no_snoop = DEV_NO_SNOOP_ENABLED;
+	err = device_box_why(&r->d, r->why_no_snoop, r->why_iommu);
+	r->d.no_snoop = bit;
+	return err;
+}
+
 int func_judge(struct func_row *r)
 {
+	int err;
+
 	unsigned int class = r->f.class == UINT32_MAX ? UINT32_MAX : r->f.class >> 16;
 
 	r->display = class == CLASS_DISPLAY;
@@ -70,7 +132,8 @@ int func_judge(struct func_row *r)
 		r->ability_why = r->why_no_snoop;
 		break;
 	}
-	return device_box_why(&r->d, r->why_no_snoop, r->why_iommu);
+	err = find_box(r);
+	return err ? err : take_kernel_box(r);
 }
 
 const char *ability_name(enum ability a)
@@ -116,22 +179,32 @@ int func_ask_vfio(struct func_row *r, bool find)
 		"no descriptor of its process names the function: before Linux 6.18 those of groups do not",
       why_kernel[] = "this kernel's VFIO does not report no-snoop",
       why_refused[] = "VFIO could not be asked: needs root (CAP_SYS_PTRACE)";
-	int err;
+	int err, policy;
 
 	r->vfio_known = false;
 	r->vfio_why = why_nobody;
-	if (!r->owner.pid)
+	r->kernel_box = -1;
+	if (!r->owner.pid) {
+		r->policy = -1;
+		r->policy_why = why_nobody;
 		return 0;
-	if (find)
+	}
+	if (find) {
 		r->vfio_fd = vfioinfo_find(r->owner.pid, r->d.bdf);
+		policy = iommu_policy_of(r->owner.pid, &r->policy_why);
+		r->policy = policy < 0 ? -1 : policy;
+	}
 	r->vfio_why = why_no_fd;
 	if (r->vfio_fd < 0)
+		return 0;
+	r->kernel_box = vfioinfo_box(r->owner.pid, r->vfio_fd, r->d.bdf);
+	if (r->kernel_box == -ESTALE)
 		return 0;
 	err = vfioinfo_query(r->owner.pid, r->vfio_fd, &r->vfio_flags);
 	r->vfio_known = !err;
 	r->vfio_why = !err ? NULL : err == -EPERM || err == -EACCES ? why_refused : why_kernel;
 	if (err)
-		return 0;
+		return func_judge(r);
 	/* VFIO set the bit and it did not stay, or there is none and cannot be an attribute. */
 	if (!(r->vfio_flags & (VFIOINFO_CAPABLE | VFIOINFO_UNTRUSTED)) &&
 	    r->d.no_snoop != DEV_NO_SNOOP_ENABLED) {
@@ -214,7 +287,8 @@ int func_list_read(struct dev_scan *s, const char *procfs, bool vfio_only, struc
 		if (vfio_only && !has_vfio(s, bdfs[i]))
 			continue;
 		r->vfio_fd = -1;
-		r->vfio_why = "this is not the running system";
+		r->vfio_why = r->policy_why = "this is not the running system";
+		r->kernel_box = r->policy = -1;
 		err = read_row(s, bdfs[i], r);
 		if (!err) {
 			l->n++;

@@ -39,6 +39,9 @@ struct func_row {
 	bool vfio_known;      /* VFIO reports of the function */
 	uint32_t vfio_flags;  /* VFIOINFO_* */
 	const char *vfio_why; /* why it does not */
+	int kernel_box;	      /* of what is attached: 1-4, 0: nothing is; -1: not known */
+	int policy;	      /* enum iommu_policy of its address space; -1: not known */
+	const char *policy_why;
 	/* Of watch. */
 	uint64_t readings, set_readings; /* of the bit, and those that read 1 */
 	unsigned int changes;		 /* of the bit, since the start */
@@ -62,12 +65,13 @@ void func_list_free(struct func_list *l);
 /*
  * ability and box from the other facts: "can" by the bit, "cannot" by a proof
  * alone and never where quirks say that the bit does not govern the function.
+ * A box that the kernel reports counts, unless it rests on the bit of such a one.
  */
 int func_judge(struct func_row *r);
 
 /*
- * What VFIO reports of rows that somebody holds, which may prove that they
- * cannot; of the running system alone.  find: look for the descriptors anew.
+ * What VFIO and iommufd report of rows that somebody holds, which may prove that
+ * they cannot; of the running system alone.  find: look for the descriptors anew.
  * 0 or -ENOMEM.
  */
 int func_ask_vfio(struct func_row *r, bool find);

@@ -67,24 +67,57 @@ static bool names(const char *path, const char *bdf)
 	return slash && !strcmp(slash + 1, bdf);
 }
 
-/* A descriptor that a group handed out names its function since Linux 6.18. */
-static bool is_anon_of(int pidfd, const char *fd, const char *bdf)
+/* Descriptors of a function name it since Linux 6.18. */
+int vfioinfo_parse_box(char *text, const char *bdf)
 {
-	static const char key[] = "vfio-device-syspath:";
-	char path[NAME_MAX + 16], *buf, *line;
-	bool yes = false;
+	static const char path[] = "vfio-device-syspath:", box[] = "vfio-dma-box:";
+	int found = -ENOENT;
+	bool named = false;
+	char *line, *save = NULL;
+
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (!strncmp(line, path, strlen(path))) {
+			if (!names(line, bdf))
+				return -ESTALE;
+			named = true;
+		} else if (!strncmp(line, box, strlen(box))) {
+			line += strlen(box);
+			line += strspn(line, " \t");
+			found = line[0] >= '0' && line[0] <= '4' && !line[1] ? line[0] - '0' :
+									       -EBADMSG;
+		}
+	}
+	return named ? found : -ENODATA;
+}
+
+static int read_box(int pidfd, const char *fd, const char *bdf)
+{
+	char path[NAME_MAX + 16], *buf;
 	size_t len;
+	int box;
 
 	snprintf(path, sizeof(path), "fdinfo/%s", fd);
-	if (proc_read_file(pidfd, path, 16384, &buf, &len))
-		return false;
-	line = strstr(buf, key);
-	if (line) {
-		line[strcspn(line, "\n")] = '\0';
-		yes = names(line, bdf);
-	}
+	box = proc_read_file(pidfd, path, 16384, &buf, &len);
+	if (box)
+		return box;
+	box = vfioinfo_parse_box(buf, bdf);
 	free(buf);
-	return yes;
+	return box;
+}
+
+int vfioinfo_box(pid_t pid, int fd, const char *bdf)
+{
+	char path[32], nr[16];
+	int pidfd, box;
+
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	snprintf(nr, sizeof(nr), "%d", fd);
+	pidfd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (pidfd < 0)
+		return -errno;
+	box = read_box(pidfd, nr, bdf);
+	close(pidfd);
+	return box;
 }
 
 static bool is_cdev_of(const char *target, const char *bdf)
@@ -103,10 +136,11 @@ static bool is_cdev_of(const char *target, const char *bdf)
 int vfioinfo_find(pid_t pid, const char *bdf)
 {
 	char path[32], target[PATH_MAX];
-	int pidfd, fds, found = -ENOENT;
+	int pidfd, fds, found = -ENOENT, best = INT_MIN, box;
 	struct dirent *de;
 	uint64_t nr;
 	ssize_t n;
+	bool anon;
 	DIR *dir;
 
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
@@ -121,15 +155,23 @@ int vfioinfo_find(pid_t pid, const char *bdf)
 			close(pidfd);
 		return found;
 	}
-	while (found < 0 && (de = readdir(dir))) {
+	/* Of several files of one function, only the one that is bound has a box. */
+	while (best < 1 && (de = readdir(dir))) {
 		n = readlinkat(fds, de->d_name, target, sizeof(target) - 1);
 		if (n <= 0 || num_u64(de->d_name, 0, INT_MAX, &nr))
 			continue;
 		target[n] = '\0';
-		if (!strcmp(target, "anon_inode:[vfio-device]") ?
-			    is_anon_of(pidfd, de->d_name, bdf) :
-			    is_cdev_of(target, bdf))
-			found = nr;
+		anon = !strcmp(target, "anon_inode:[vfio-device]");
+		if (!anon && !is_cdev_of(target, bdf))
+			continue;
+		box = read_box(pidfd, de->d_name, bdf);
+		/* Before Linux 6.18 nothing but the path of a cdev says whose file it is. */
+		if (box == -ESTALE || (anon && box == -ENODATA))
+			continue;
+		if (found >= 0 && box < best)
+			continue;
+		found = nr;
+		best = box;
 	}
 	closedir(dir);
 	close(pidfd);

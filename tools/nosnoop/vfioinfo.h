@@ -32,6 +32,17 @@ int vfioinfo_parse(const void *info, size_t len, uint32_t *flags);
 int vfioinfo_find(pid_t pid, const char *bdf);
 
 /*
+ * The box of what the function is attached to, 1 to 4, 0: to nothing, from what
+ * the kernel shows of that descriptor.  -ENOENT, -ENODATA: it does not show it,
+ * or not even whose it is; -ESTALE: the descriptor is not, or no longer, of this
+ * function; other errors of looking.
+ */
+int vfioinfo_box(pid_t pid, int fd, const char *bdf);
+
+/* The same from the text of fdinfo, which is changed. */
+int vfioinfo_parse_box(char *text, const char *bdf);
+
+/*
  * Asks through that descriptor, of which a copy is open only meanwhile.  0,
  * errors as of vfioinfo_parse(), or those of the system calls.
  */
