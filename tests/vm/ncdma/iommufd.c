@@ -12,6 +12,7 @@
 
 #include <linux/capability.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "ncdma.h"
@@ -218,25 +219,45 @@ static int do_destroy(char **arg)
 
 static char page[PAGE] __attribute__((aligned(PAGE)));
 
+/* Always the same page, but new memory where a length is given */
+static char *memory_of(uint64_t length, bool given)
+{
+	char *memory = page;
+
+	if (given)
+		memory = mmap(NULL, length, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (memory == MAP_FAILED)
+		err(1, "memory");
+	memory[0] = 1;
+	return memory;
+}
+
+static uint64_t length_of(const char *arg)
+{
+	return arg ? number(arg) : PAGE;
+}
+
 static int do_map(char **arg)
 {
 	struct object *o = get(arg[0]);
+	uint64_t length = length_of(arg[2]);
+	char *memory = memory_of(length, arg[2]);
 	struct wb_iommu_ioas_map ioas = { .size = sizeof(ioas),
 					  .flags = WB_IOMMU_IOAS_MAP_FIXED_IOVA |
 						   WB_IOMMU_IOAS_MAP_WRITEABLE |
 						   WB_IOMMU_IOAS_MAP_READABLE,
 					  .ioas_id = o->id,
-					  .user_va = (uintptr_t)page,
-					  .length = PAGE,
+					  .user_va = (uintptr_t)memory,
+					  .length = length,
 					  .iova = number(arg[1]) };
 	struct vfio_iommu_type1_dma_map type1 = { .argsz = sizeof(type1),
 						  .flags = VFIO_DMA_MAP_FLAG_READ |
 							   VFIO_DMA_MAP_FLAG_WRITE,
-						  .vaddr = (uintptr_t)page,
+						  .vaddr = (uintptr_t)memory,
 						  .iova = number(arg[1]),
-						  .size = PAGE };
+						  .size = length };
 
-	page[0] = 1;
 	if (o->fd >= 0)
 		return result(ioctl(o->fd, VFIO_IOMMU_MAP_DMA, &type1));
 	return result(ioctl(iommu(), WB_IOMMU_IOAS_MAP, &ioas));
@@ -245,12 +266,13 @@ static int do_map(char **arg)
 static int do_unmap(char **arg)
 {
 	struct object *o = get(arg[0]);
-	struct wb_iommu_ioas_unmap ioas = {
-		.size = sizeof(ioas), .ioas_id = o->id, .iova = number(arg[1]), .length = PAGE
-	};
+	struct wb_iommu_ioas_unmap ioas = { .size = sizeof(ioas),
+					    .ioas_id = o->id,
+					    .iova = number(arg[1]),
+					    .length = length_of(arg[2]) };
 	struct vfio_iommu_type1_dma_unmap type1 = { .argsz = sizeof(type1),
 						    .iova = number(arg[1]),
-						    .size = PAGE };
+						    .size = length_of(arg[2]) };
 
 	if (o->fd >= 0)
 		return result(ioctl(o->fd, VFIO_IOMMU_UNMAP_DMA, &type1));
@@ -320,8 +342,8 @@ const struct step iommufd_steps[] = {
 	{ "get", 1, MAX_WORDS, do_get },
 	{ "set", 2, MAX_WORDS, do_set },
 	{ "destroy", 1, 1, do_destroy },
-	{ "map", 2, 2, do_map },
-	{ "unmap", 2, 2, do_unmap },
+	{ "map", 2, 3, do_map },
+	{ "unmap", 2, 3, do_unmap },
 	{ "snp", 2, 2, do_snp },
 	{ "unprivileged", 0, 0, do_unprivileged },
 	{ "privileged", 0, 0, do_privileged },

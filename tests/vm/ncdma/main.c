@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * ncdma STEP...
+ * ncdma -
  *
- * Goes through the steps, each one argument of words, and prints for each
+ * Goes through the steps, each one argument of words, or with "-" each one line of
+ * standard input, and prints for each
  * "STEP: RESULT", where RESULT is 0, the name of the error ("EINVAL") or what the
  * step has to say. Steps name what they make, and the names of others.
  *
@@ -49,7 +51,8 @@
  *   ioas NAME [WORD...], hwpt NAME DEVICE PT [WORD...], get PT [WORD...],
  *   set PT VALUE [WORD...]  the coherency, "automatic", "enforced", "noncoherent"
  *   destroy NAME            the object of that id
- *   map PT IOVA, unmap PT IOVA   one page, in an IOAS or a container
+ *   map PT IOVA [BYTES], unmap PT IOVA [BYTES]
+ *                           one page, or so many, in an IOAS or a container
  *   snp DEVICE IOVA         "snp", "no snp" or "not mapped", from the IOMMU's tables
  *
  *   unprivileged, privileged   drop and regain CAP_SYS_RAWIO
@@ -165,23 +168,44 @@ static int run_step(char *text)
 	return step->run(words + 1);
 }
 
+static void do_step(const char *step)
+{
+	char *text = strdup(step);
+	int rc;
+
+	if (!text)
+		err(1, "memory");
+	/* Before it is done: should it not return, this is the step. */
+	printf("%s: ", step);
+	fflush(stdout);
+	answer = "0";
+	rc = run_step(text);
+	puts(rc ? strerrorname_np(-rc) : answer);
+	fflush(stdout);
+	free(text);
+}
+
+static void do_lines(void)
+{
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t n;
+
+	while ((n = getline(&line, &size, stdin)) > 0) {
+		if (line[n - 1] == '\n')
+			line[n - 1] = '\0';
+		do_step(line);
+	}
+	free(line);
+}
+
 int main(int argc, char **argv)
 {
 	name_it("nothing", -1, ABSENT_ID);
-	for (int i = 1; i < argc; i++) {
-		char *text = strdup(argv[i]);
-		int rc;
-
-		if (!text)
-			err(1, "memory");
-		/* Before it is done: should it not return, this is the step. */
-		printf("%s: ", argv[i]);
-		fflush(stdout);
-		answer = "0";
-		rc = run_step(text);
-		puts(rc ? strerrorname_np(-rc) : answer);
-		fflush(stdout);
-		free(text);
-	}
+	if (argc == 2 && !strcmp(argv[1], "-"))
+		do_lines();
+	else
+		for (int i = 1; i < argc; i++)
+			do_step(argv[i]);
 	return 0;
 }
