@@ -16,7 +16,7 @@
 #include "../../tools/nosnoop/advise.h"
 #include "../../tools/nosnoop/func.h"
 #include "../../tools/nosnoop/pmu.h"
-#include "../../tools/nosnoop/vfioinfo.h"
+#include "../../tools/lib/vfioinfo.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

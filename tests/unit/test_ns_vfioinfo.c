@@ -13,7 +13,7 @@
 
 #include "../../tools/nosnoop/func.h"
 #include "../../tools/nosnoop/iommupolicy.h"
-#include "../../tools/nosnoop/vfioinfo.h"
+#include "../../tools/lib/vfioinfo.h"
 
 #define FIRST 24 /* behind struct vfio_device_info of Linux 6.6 and later */
 

@@ -9,7 +9,7 @@
 
 #include "iommupolicy.h"
 #include "quirks.h"
-#include "vfioinfo.h"
+#include "../lib/vfioinfo.h"
 
 #define NSEC_PER_SEC 1000000000LL
 

@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "../lib/procutil.h"
+#include "../lib/vfioinfo.h"
 #include "iommupolicy.h"
 #include "owners.h"
 #include "quirks.h"
-#include "vfioinfo.h"
 
 #define CLASS_DISPLAY 0x03
 #define CLASS_BRIDGE  0x06

@@ -15,8 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../lib/num.h"
-#include "../lib/procutil.h"
+#include "num.h"
+#include "procutil.h"
 
 /* Where offsets of capabilities count from, and what they must not reach into. */
 #define INFO_LEN sizeof(struct vfio_device_info)
