@@ -37,7 +37,7 @@ probed() {
 	proof=$(jq -r '.functions[0].proof.by' "$OUT")
 	note "$1: $bit, proof: $proof"
 	case $bit in
-	'disabled can null') is "$2: it took a 1, and there is no proof of inability" "$proof" null ;;
+	'disabled can 3') is "$2: it took a 1, and there is no proof of inability" "$proof" null ;;
 	'hardwired0 cannot 4') is "$2: it took none, which is a proof" "$proof" 'nosnoop --probe' ;;
 	*) fail "$2: a result" "$bit" ;;
 	esac
@@ -108,6 +108,9 @@ held() {
 	is 'awake, as a VM has it' "$(fact "$nic" '"\(.suspended) \(.no_snoop)"')" 'false disabled'
 	is 'a VFIO that does not report no-snoop: not known, and said' \
 		"$(fact "$nic" '"\(.blocked) \(.blocked_why)"')" "null this kernel's VFIO does not report no-snoop"
+	is 'nothing of the kernel but the two candidates, and why' \
+		"$(fact "$nic" '"\(.ability) \(.box) \(.box_candidates) \(.domain.box) \(.domain.enforced) \(.domain.policy): \(.domain.policy_why)"')" \
+		'null null [3,4] null false null: this kernel has no coherency policies'
 	refused 'a VM holds it' 1 'held by a process through VFIO' "$NOSNOOP" list --probe -D "$nic"
 	"$NOSNOOP" watch -d 1 -n 3 --record "$TMP/rec" >"$TMP/frames" 2>"$ERR"
 	kill "$pid"

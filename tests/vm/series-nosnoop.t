@@ -1,0 +1,204 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# nosnoop on a kernel with the series: functions of all four boxes, made by the module no_snoop_inject, behind an
+# IOMMU that blocks no-snoop and one that cannot. What list says of each while nobody has it, after a probe,
+# and while a VM holds it; and what advise makes of recordings of that.
+#
+# SERIES_KERNEL: the kernel (default: patched-7.2), a name of scripts/kernel or a bzImage.
+# SERIES_MODULES: the directory that holds lib/modules/VERSION of a bzImage.
+
+set -u -o pipefail
+
+# shellcheck source-path=SCRIPTDIR source=live.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/live.sh"
+# shellcheck source-path=SCRIPTDIR source=inject.sh
+. "$TOP/tests/vm/inject.sh"
+
+KERNEL=${SERIES_KERNEL:-patched-7.2} MODULES=${SERIES_MODULES:-}
+NOSNOOP=${NOSNOOP:-$BINARIES/nosnoop}
+
+# ---- inside a VM -------------------------------------------------------------------------------
+
+# facts NAME BDF WANTED: of one function, from the listing in $TMP/list
+facts() {
+	local got
+
+	got=$(jq -r --arg bdf "$2" '.functions[] | select(.bdf == $bdf) | "\(.no_snoop) \(.ability) \(.box) \(.box_candidates) " +
+		"\(.blocked) \(.listed) \(.domain.enforced) \(.domain.policy)"' "$TMP/list")
+	is "$1" "$got" "$3"
+}
+
+listing() {
+	runs "$NOSNOOP" list --json "$@"
+	is "list $*: status" "$STATUS $(<"$ERR")" '0 '
+	cp -- "$OUT" "$TMP/list"
+}
+
+# step STEP [RESULT]: of the process that holds the functions
+step() {
+	local said
+
+	printf '%s\n' "$1" >&"${HOLDER[1]}"
+	read -r -t 120 said <&"${HOLDER[0]}"
+	[[ $said == "$1: ${2:-0}" ]] || fail "step $1" "$said"
+}
+
+# clear_bit BDF: Enable No Snoop, from the host; the PCI Express capability of an e1000e is at e0
+clear_bit() {
+	local high
+
+	high=$(od -An -tu1 -j $((0xe9)) -N 1 "/sys/bus/pci/devices/$1/config") || return
+	# shellcheck disable=SC2059 # a byte it is
+	printf "\\x$(printf '%x' $((high & ~8)))" |
+		dd of="/sys/bus/pci/devices/$1/config" bs=1 seek=$((0xe9)) conv=notrunc status=none
+}
+
+# hold [FLAG]: a VM with all of them, in one address space of that policy
+hold() {
+	local i
+
+	coproc HOLDER { exec "$HELPERS/ncdma" -; }
+	# shellcheck disable=SC2153 # the coprocess' variable
+	PID=$HOLDER_PID
+	step kvm
+	step iommu
+	step "ioas a${1:+ $1}"
+	for i in "${!BDF[@]}"; do
+		step "cdev d$i ${BDF[i]}"
+		step "add d$i"
+		step "bind d$i"
+		[[ $i != 2 ]] || step "block d$i"
+		step "attach d$i a"
+	done
+}
+
+let_go() {
+	eval "exec ${HOLDER[1]}>&-"
+	wait "$PID"
+}
+
+# watched NAME: 3 s of it
+watched() {
+	runs "$NOSNOOP" watch -d 1 -n 3 --record "$TMP/$1"
+	is "watch: status" "$STATUS $(<"$ERR")" '0 '
+}
+
+# verdict_of NAME BDF WANTED
+verdict_of() {
+	is "$1" "$(jq -r --arg bdf "$2" '.devices[] | select(.bdf == $bdf) | "\(.row) \(.verdict)"' "$OUT")" "$3"
+}
+
+advise() {
+	runs "$NOSNOOP" advise --json --min-overlap 2 "$@"
+	is "advise $*: status" "$STATUS $(<"$ERR")" '0 '
+}
+
+# Five functions, of which three can.
+prepare() {
+	modprobe -a vfio vfio-pci iommufd no_snoop_inject && devices && inject add "${BDF[0]}" writable &&
+		inject add "${BDF[1]}" hardwired0 && inject add "${BDF[2]}" writable &&
+		inject add "${BDF[3]}" hardwired0 id=1002:740c class=120000 && rescan "${BDF[3]}" &&
+		inject add "${BDF[4]}" writable
+}
+
+inside() {
+	local snoop=$1 can cannot blocks both able unable blocked ignores cleared at=auto f
+
+	prepare
+	verdict "five functions that differ in Enable No Snoop" $?
+	able=${BDF[0]} unable=${BDF[1]} blocked=${BDF[2]} ignores=${BDF[3]} cleared=${BDF[4]}
+	if [[ $snoop == on ]]; then
+		can=1 cannot=2 blocks=true
+	else
+		can=3 cannot=4 blocks=false
+	fi
+	both="[$can,$cannot]" f=$blocks
+	[[ $snoop == off ]] || f=null # by an IOMMU that can block: up to the domain
+
+	# Nobody has them: awake, so that the bit can be read.
+	for bdf in "${BDF[@]}"; do
+		echo on >"/sys/bus/pci/devices/$bdf/power/control"
+	done
+	clear_bit "$cleared" || fail "the bit is cleared from the host"
+	listing
+	facts "nobody: its bit is set" "$able" "enabled can $can [$can] null false $f null"
+	facts "nobody: a cleared bit is not proven" "$cleared" "disabled null null $both null false $f null"
+	facts "nobody: nor is one that is hardwired" "$unable" "disabled null null $both null false $f null"
+	is "nobody: nothing is proven" "$(jq '[.functions[] | select(.ability == "cannot" or .box == 2 or .box == 4)] | length' "$TMP/list")" 0
+	is "whether the IOMMU blocks" "$(jq -c '[.functions[] | select(.driver == "vfio-pci").snoop_control] | unique' "$TMP/list")" "[$blocks]"
+	listing --probe -D "$cleared"
+	facts "probed: the cleared bit can be set" "$cleared" "disabled can $can [$can] null false $f null"
+	listing --probe -D "$unable"
+	facts "probed: the hardwired one cannot" "$unable" "hardwired0 cannot $cannot [$cannot] null false $f null"
+	cp "$TMP/list" "$TMP/proof"
+
+	# A VM has all of them.
+	hold
+	clear_bit "$cleared" || fail "the bit is cleared from the host"
+	listing --assigned
+	facts "held: can" "$able" "enabled can $can [$can] false false $blocks automatic"
+	facts "held: cannot" "$unable" "hardwired0 cannot $cannot [$cannot] false false $blocks automatic"
+	facts "held: blocked" "$blocked" "disabled can $cannot [$cannot] true false $blocks automatic"
+	facts "held: ignores the bit" "$ignores" "disabled null $can [$can] false true $blocks automatic"
+	facts "held: cleared behind VFIO's back" "$cleared" "disabled can $can [$can] false false $blocks automatic"
+	is "held: by the VM" "$(jq -r '[.functions[].vm.id] | unique[]' "$TMP/list")" \
+		"$(basename -- "$(compgen -G "/sys/kernel/debug/kvm/$PID-*")")"
+	watched base
+	advise --baseline "$TMP/base"
+	verdict_of "advise: cannot" "$unable" 'R1 costs-nothing'
+	verdict_of "advise: ignores the bit" "$ignores" 'R2 never-4'
+	for at in "$able" "$cleared" "$blocked"; do
+		if [[ $snoop == on ]]; then
+			verdict_of "advise: can, $at" "$at" 'R3 keep-1-unmeasured'
+		else
+			verdict_of "advise: can, $at" "$at" 'R5 3-to-4-unproven'
+		fi
+	done
+
+	# BLOCK is what is considered for the two that can.
+	step "block d0"
+	step "block d4"
+	watched cand
+	let_go
+	advise --baseline "$TMP/base" --candidate "$TMP/cand"
+	verdict_of "advise, blocked: ignores the bit" "$ignores" 'R2 never-4'
+	for at in "$able" "$cleared"; do
+		if [[ $snoop == on ]]; then
+			verdict_of "advise, blocked: can, $at" "$at" 'R3 keep-1-unmeasured'
+		else
+			verdict_of "advise, blocked: can, $at" "$at" 'R5 3-to-4-safe'
+		fi
+	done
+
+	# By the policy of the address space, whatever the IOMMU can.
+	hold noncoherent
+	listing --assigned
+	facts "non-coherent: can" "$able" "enabled can 3 [3] false false false noncoherent"
+	facts "non-coherent: cannot" "$unable" "hardwired0 cannot 4 [4] false false false noncoherent"
+	facts "non-coherent: blocked" "$blocked" "disabled can 4 [4] true false false noncoherent"
+	facts "non-coherent: ignores the bit" "$ignores" "disabled null 3 [3] false true false noncoherent"
+	step "detach d0"
+	listing -D "$able"
+	facts "attached to nothing: what it would be" "$able" "enabled can $can [$can] false false $f noncoherent"
+	let_go
+	listing -D "$able"
+	facts "free again" "$able" "enabled can $can [$can] null false $f null"
+	done_testing
+}
+
+# ---- outside -----------------------------------------------------------------------------------
+
+[[ ${1:-} != --inside ]] || inside "$2"
+
+if [[ $KERNEL != */* && ! $("$GET_KERNEL" path "$KERNEL" 2>/dev/null) ]]; then
+	skip "nosnoop on the series" "there is no kernel $KERNEL"
+	done_testing
+fi
+helper ncdma || fail "the program that holds the functions compiles"
+for snoop in on off; do
+	all_of "snoop control $snoop" "$snoop" -k "$KERNEL" ${MODULES:+-M "$MODULES"} --tcg single \
+		--snoop-control "$snoop" --env "NOSNOOP=$NOSNOOP" \
+		--device e1000e --device e1000e --device e1000e --device e1000e --device e1000e
+done
+done_testing
