@@ -196,6 +196,64 @@ static void test_batch(void **state)
 	assert_int_equal(bench_batch(&opt, true), 7);
 }
 
+static int plan_of(const char *text, struct dma_plan *plan)
+{
+	const char *why = NULL;
+	int err = dma_parse(text, plan, &why);
+
+	assert_int_equal(!err, !why);
+	return err;
+}
+
+static void test_dma_plan(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"noncoherent,",
+		"@1",
+		"block@",
+		"block@-1",
+		"block@1x",
+		"block@86401",
+		"Block",
+		"pause@2,resume@1.9",
+		"pause@1,block",
+		"noncoherent,enforced",
+		"automatic,block,automatic",
+	};
+	struct dma_plan plan;
+
+	(void)state;
+	assert_int_equal(plan_of("noncoherent,block,pause@0,automatic@1.5,automatic@1.5", &plan),
+			 0);
+	assert_int_equal(plan.n, 5);
+	assert_int_equal(dma_first_flags(&plan), 2);
+	assert_true(!plan.steps[1].later && plan.steps[2].later);
+	assert_int_equal(plan.steps[3].at_ns, 1500000000);
+	assert_string_equal(dma_name(plan.steps[4].what), "automatic");
+
+	plan.next = 3;
+	assert_int_equal(dma_wait_ms(&plan, 1000, 1000), 1500);
+	assert_int_equal(dma_wait_ms(&plan, 1000, 1001), 1500);
+	assert_int_equal(dma_wait_ms(&plan, 1000, 1500000999), 1);
+	assert_int_equal(dma_wait_ms(&plan, 1000, 1500001000), 0);
+	assert_int_equal(dma_wait_ms(&plan, 1000, 9500001000), 0);
+	plan.next = 5;
+	assert_int_equal(dma_wait_ms(&plan, 1000, 2000), -1);
+	dma_plan_free(&plan);
+
+	assert_int_equal(plan_of("pause,enforced", &plan), 0);
+	assert_int_equal(dma_first_flags(&plan), 1);
+	dma_plan_free(&plan);
+	assert_int_equal(plan_of("noncoherent@1", &plan), 0);
+	assert_int_equal(dma_first_flags(&plan), 0);
+	dma_plan_free(&plan);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(plan_of(bad[i], &plan), -EINVAL);
+		dma_plan_free(&plan);
+	}
+}
+
 static void test_quantiles(void **state)
 {
 	struct quant *q = calloc(1, sizeof(*q)), *all = calloc(1, sizeof(*all));
@@ -379,11 +437,12 @@ static void test_exit_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),	cmocka_unit_test(test_any_order),
-		cmocka_unit_test(test_refused),		cmocka_unit_test(test_contradictions),
-		cmocka_unit_test(test_batch),		cmocka_unit_test(test_quantiles),
-		cmocka_unit_test(test_quantile_bounds), cmocka_unit_test(test_page_tables),
-		cmocka_unit_test(test_guest_code),	cmocka_unit_test(test_exit_text),
+		cmocka_unit_test(test_defaults),    cmocka_unit_test(test_any_order),
+		cmocka_unit_test(test_refused),	    cmocka_unit_test(test_contradictions),
+		cmocka_unit_test(test_batch),	    cmocka_unit_test(test_quantiles),
+		cmocka_unit_test(test_dma_plan),    cmocka_unit_test(test_quantile_bounds),
+		cmocka_unit_test(test_page_tables), cmocka_unit_test(test_guest_code),
+		cmocka_unit_test(test_exit_text),
 	};
 
 	log_init("wbinvdbench", false);

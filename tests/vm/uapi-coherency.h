@@ -17,13 +17,6 @@
 
 #define WB_KVM_DEV_VFIO_FILE_DEL KVM_DEV_VFIO_GROUP_DEL
 
-/* struct iommu_destroy */
-struct wb_iommu_destroy {
-	__u32 size;
-	__u32 id;
-};
-#define WB_IOMMU_DESTROY _IO(WB_IOMMUFD_TYPE, 0x80)
-
 /* struct iommu_option, enum iommufd_option_ops */
 struct wb_iommu_option {
 	__u32 size;
@@ -93,14 +86,7 @@ struct wb_iommu_hwpt_vtd_s1 {
 #define WB_VFIO_DEVICE_INFO_CAP_PCI_NO_SNOOP 6
 #define WB_VFIO_PCI_NO_SNOOP_CAPABLE	     (1 << 0)
 
-/* struct vfio_device_feature_pci_no_snoop { __u32 op, flags; } */
-#define WB_VFIO_DEVICE_FEATURE_PCI_NO_SNOOP 13
-#define WB_VFIO_PCI_NO_SNOOP_ALLOW	    0
-#define WB_VFIO_PCI_NO_SNOOP_BLOCK	    1
-#define WB_VFIO_PCI_NO_SNOOP_FORCE	    (1 << 0)
-
 /* include/uapi/linux/kvm.h */
-#define WB_KVM_CAP_X86_NONCOHERENT_DMA	0x4e43
 #define WB_KVM_DEV_VFIO_IOMMUFD		2
 #define WB_KVM_DEV_VFIO_IOMMUFD_ADD	1
 #define WB_KVM_DEV_VFIO_IOMMUFD_DEL	2

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "dma.h"
 #include "guest.h"
 #include "quant.h"
 
@@ -33,6 +34,7 @@ struct bench_options {
 	uint64_t rate;	/* instructions per second and vCPU, 0: as fast as it goes */
 	uint64_t batch; /* instructions per batch, 0: chosen by bench_batch() */
 	char bdf[16];	/* canonical, "": no --vfio */
+	struct dma_plan dma;
 	uint64_t start_delay_ns;
 	uint64_t hold_ns;
 	const char *fields; /* -o */
@@ -83,6 +85,10 @@ struct vm {
 	unsigned int running; /* atomic: threads that have not ended */
 	int done;	      /* eventfd: a thread has ended */
 	bool interrupted;
+
+	/* What goes through its plan while the vCPUs run; NULL: no device */
+	struct vfio_dev *vfio;
+	struct dma_plan *dma;
 };
 
 /* Instructions per batch for these options; noncoherent: each WBINVD is a real flush. */

@@ -38,11 +38,13 @@ static int assign(struct vm *vm, struct vfio_dev *vfio)
 {
 	int err;
 
-	err = vfio_open(vfio, vm->opt->bdf, vm->fd);
+	err = vfio_open(vfio, vm->opt->bdf, vm->fd, dma_first_flags(vm->dma));
 	if (!err)
 		err = vfio_map(vfio, 0, vm->ctl_mem, vm->ctl_size);
 	if (!err && vm->dirty)
 		err = vfio_map(vfio, GUEST_DIRTY_GPA, vm->dirty_mem, vm->dirty);
+	if (!err)
+		err = dma_begin(vm->dma, vfio, vm->fd);
 	return err ? err : vfio_facts(vfio);
 }
 
@@ -50,7 +52,7 @@ static void warn_bare_metal(const struct bench_options *opt, const struct vfio_d
 {
 	struct host host;
 
-	if (!*opt->bdf || opt->insn != INSN_WBINVD || vfio->dev.snoop_control == 1)
+	if (!*opt->bdf || opt->insn != INSN_WBINVD || (!vfio->noncoherent && !opt->dma.n))
 		return;
 	host_read(&host, "");
 	if (!host.hypervisor)
@@ -59,12 +61,12 @@ static void warn_bare_metal(const struct bench_options *opt, const struct vfio_d
 	host_free(&host);
 }
 
-static int run(struct vm *vm, const struct vfio_dev *vfio, int sigfd)
+static int run(struct vm *vm, struct vfio_dev *vfio, int sigfd)
 {
 	const struct bench_options *opt = vm->opt;
 	int err = 0, report_err;
 
-	vm->batch = bench_batch(opt, *opt->bdf && vfio->dev.snoop_control == 0);
+	vm->batch = bench_batch(opt, *opt->bdf && (vfio->noncoherent > 0 || opt->dma.n));
 	warn_bare_metal(opt, vfio);
 	if (opt->start_delay_ns || opt->hold_ns)
 		log_warn("VM %d-%d", getpid(), vm->fd);
@@ -76,6 +78,13 @@ static int run(struct vm *vm, const struct vfio_dev *vfio, int sigfd)
 			return err;
 		err = bench_go(vm, sigfd);
 	}
+	if (vm->dma->next < vm->dma->n && !vm->interrupted)
+		log_warn("--dma: the vCPUs ended before %s@%.3g",
+			 dma_name(vm->dma->steps[vm->dma->next].what),
+			 vm->dma->steps[vm->dma->next].at_ns / 1e9);
+	/* The results are worth more than what became of the device. */
+	if (opt->dma.n)
+		vfio_facts(vfio);
 	report_err = bench_report(vm, *opt->bdf ? vfio : NULL);
 	if (opt->hold_ns && !err)
 		bench_wait(sigfd, opt->hold_ns);
@@ -104,6 +113,10 @@ int main(int argc, char **argv)
 		return exit_code_of(sigfd);
 	}
 	err = bench_create(&vm, &opt);
+	if (!err) {
+		vm.vfio = &vfio;
+		vm.dma = &opt.dma;
+	}
 	if (!err && *opt.bdf)
 		err = assign(&vm, &vfio);
 	if (!err)

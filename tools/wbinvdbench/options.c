@@ -19,6 +19,7 @@ enum {
 	KEY_RATE,
 	KEY_BATCH,
 	KEY_VFIO,
+	KEY_DMA,
 	KEY_START_DELAY,
 	KEY_HOLD,
 	KEY_JSON,
@@ -38,6 +39,9 @@ static const struct argp_option options[] = {
 	{ "rate", KEY_RATE, "PER_SECOND", 0, "Instructions per second and vCPU (no limit)", 1 },
 	{ "batch", KEY_BATCH, "K", 0, "Instructions between two readings of the clock", 1 },
 	{ "vfio", KEY_VFIO, "BDF", 0, "Assign this PCI function, which is on vfio-pci already", 1 },
+	{ "dma", KEY_DMA, "WHAT[@SECONDS],...", 0,
+	  "Coherency of its DMA (automatic, enforced, noncoherent), of the device (block, allow) or the VM (pause, force, resume), at once or while the vCPUs run",
+	  1 },
 	{ "start-delay", KEY_START_DELAY, "SECONDS", 0, "Let the VM stand before it runs", 1 },
 	{ "hold", KEY_HOLD, "SECONDS", 0, "Let the VM stand after it has run", 1 },
 	{ 0, 0, 0, 0, "Output:", 2 },
@@ -83,6 +87,18 @@ static int parse_pin(struct bench_options *opt, const char *arg)
 	return err ? opts_bad("--pin", arg, "a list of CPUs below 8192, as in 0,2-3") : 0;
 }
 
+static int parse_dma(struct bench_options *opt, const char *arg)
+{
+	const char *why = NULL;
+	int err;
+
+	dma_plan_free(&opt->dma);
+	err = dma_parse(arg, &opt->dma, &why);
+	if (err == -ENOMEM)
+		return ENOMEM;
+	return err ? opts_bad("--dma", arg, why) : 0;
+}
+
 static int answer_help(struct argp_state *state)
 {
 	/* argp_state_help() is silent under ARGP_NO_ERRS. */
@@ -122,6 +138,8 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 		if (num_bdf(arg, opt->bdf, sizeof(opt->bdf)))
 			return opts_bad("--vfio", arg, "a PCI address, as in 0000:01:00.0");
 		return 0;
+	case KEY_DMA:
+		return parse_dma(opt, arg);
 	case KEY_START_DELAY:
 		return seconds("--start-delay", arg, &opt->start_delay_ns);
 	case KEY_HOLD:
@@ -189,6 +207,10 @@ static int check(const struct bench_options *opt)
 			(unsigned long long)opt->batch);
 		return -EINVAL;
 	}
+	if (opt->dma.n && !*opt->bdf) {
+		log_err("--dma is about an assigned device: --vfio names it");
+		return -EINVAL;
+	}
 	if (opt->fields && bench_check_fields(opt->fields))
 		return -EINVAL;
 	return check_pin(opt);
@@ -231,4 +253,5 @@ void bench_options_free(struct bench_options *opt)
 {
 	free(opt->pin);
 	opt->pin = NULL;
+	dma_plan_free(&opt->dma);
 }

@@ -175,6 +175,21 @@ static const char *vfio_path(const struct vfio_dev *vfio)
 	return vfio->iommufd ? "iommufd" : "type1";
 }
 
+static json_t *dma_json(const struct dma_plan *plan)
+{
+	json_t *steps = json_array();
+
+	for (size_t i = 0; i < plan->n; i++) {
+		const struct dma_step *s = &plan->steps[i];
+
+		json_array_append_new(
+			steps, json_pack("{s:s, s:o, s:o}", "what", dma_name(s->what), "at_ns",
+					 s->later ? json_integer(s->at_ns) : json_null(), "did_ns",
+					 s->did_ns ? json_integer(s->did_ns) : json_null()));
+	}
+	return steps;
+}
+
 static json_t *vfio_json(const struct vfio_dev *vfio)
 {
 	const struct wb_device *d = &vfio->dev;
@@ -193,8 +208,8 @@ static json_t *vfio_json(const struct vfio_dev *vfio)
 			 "bdf", d->bdf,
 			 "group", d->group < 0 ? json_null() : json_integer(d->group),
 			 "path", vfio_path(vfio),
-			 "noncoherent", d->snoop_control < 0 ? json_null() :
-					json_boolean(!d->snoop_control),
+			 "noncoherent", vfio->noncoherent < 0 ? json_null() :
+					json_boolean(vfio->noncoherent),
 			 "snoop_control", d->snoop_control < 0 ? json_null() :
 					  json_boolean(d->snoop_control),
 			 "no_snoop", no_snoop[d->no_snoop],
@@ -220,7 +235,7 @@ static int print_json(const struct vm *vm, const struct host *host, const struct
 		json_array_append_new(vcpus, out_json_row(sel, n, &r));
 	}
 	/* clang-format off */
-	root = json_pack("{s:s, s:s, s:s?, s:s?, s:b, s:s, s:s, s:I, s:I, s:o, s:I, s:b, s:o, s:o, s:o}",
+	root = json_pack("{s:s, s:s, s:s?, s:s?, s:b, s:s, s:s, s:I, s:I, s:o, s:I, s:b, s:o, s:o, s:o, s:o}",
 			 "schema", SCHEMA,
 			 "kernel", host->kernel,
 			 "cpu_model", host->cpu_model,
@@ -235,7 +250,8 @@ static int print_json(const struct vm *vm, const struct host *host, const struct
 			 "interrupted", vm->interrupted,
 			 "vcpus", vcpus,
 			 "total", out_json_row(sel, n, total),
-			 "vfio", vfio ? vfio_json(vfio) : json_null());
+			 "vfio", vfio ? vfio_json(vfio) : json_null(),
+			 "dma", dma_json(vm->dma));
 	/* clang-format on */
 	if (!root)
 		return -ENOMEM;
@@ -267,9 +283,9 @@ static void print_head(const struct vm *vm, const struct host *host, const struc
 	if (!vfio)
 		return;
 	printf("%s, group %d, %s: DMA %s, box", vfio->dev.bdf, vfio->dev.group, vfio_path(vfio),
-	       vfio->dev.snoop_control < 0 ? "not known to be coherent" :
-	       vfio->dev.snoop_control	   ? "coherent" :
-					     "not coherent");
+	       vfio->noncoherent < 0 ? "not known to be coherent" :
+	       vfio->noncoherent     ? "not coherent" :
+				       "coherent");
 	for (int box = 1, first = 1; box <= 4; box++) {
 		if (!(vfio->dev.box_candidates & DEV_BOX(box)))
 			continue;

@@ -351,11 +351,15 @@ int bench_go(struct vm *vm, int sigfd)
 		{ .fd = sigfd, .events = POLLIN },
 		{ .fd = vm->done, .events = POLLIN },
 	};
-	uint64_t count;
+	uint64_t count, start = bench_now();
+	int err = 0;
 
 	let_go(vm);
 	while (__atomic_load_n(&vm->running, __ATOMIC_ACQUIRE) && !stopped(vm)) {
-		if (poll(pfd, 2, -1) < 0 && errno != EINTR)
+		if (poll(pfd, 2, dma_wait_ms(vm->dma, start, bench_now())) < 0 && errno != EINTR)
+			break;
+		err = dma_go_on(vm->dma, vm->vfio, vm->fd, start);
+		if (err)
 			break;
 		if (pfd[0].revents)
 			vm->interrupted = true;
@@ -367,7 +371,7 @@ int bench_go(struct vm *vm, int sigfd)
 	if (__atomic_load_n(&vm->running, __ATOMIC_ACQUIRE))
 		stop_threads(vm);
 	join_threads(vm);
-	return report_errors(vm);
+	return err ? err : report_errors(vm);
 }
 
 int bench_wait(int sigfd, uint64_t ns)

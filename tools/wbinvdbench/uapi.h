@@ -101,4 +101,25 @@ struct wb_iommu_hw_info_vtd {
 	__aligned_u64 ecap_reg;
 };
 
+/* struct iommu_destroy */
+struct wb_iommu_destroy {
+	__u32 size;
+	__u32 id;
+};
+#define WB_IOMMU_DESTROY _IO(WB_IOMMUFD_TYPE, 0x80)
+
+/*
+ * Of the kernel series, which kernels without it refuse with ENOTTY or EINVAL:
+ * struct vfio_device_feature_pci_no_snoop { __u32 op, flags; } and
+ * KVM_CAP_X86_NONCOHERENT_DMA
+ */
+#define WB_VFIO_DEVICE_FEATURE_PCI_NO_SNOOP 13
+#define WB_VFIO_PCI_NO_SNOOP_ALLOW	    0
+#define WB_VFIO_PCI_NO_SNOOP_BLOCK	    1
+#define WB_VFIO_PCI_NO_SNOOP_FORCE	    (1 << 0)
+
+#define WB_KVM_CAP_X86_NONCOHERENT_DMA	0x4e43
+#define WB_KVM_X86_NCDMA_FORCE_COHERENT (1 << 0)
+#define WB_KVM_X86_NCDMA_PAUSE_WBINVD	(1 << 1)
+
 #endif /* WBINVDBENCH_UAPI_H */

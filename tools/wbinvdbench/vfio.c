@@ -12,6 +12,7 @@
 #include "log.h"
 #include "uapi.h"
 #include "vfio.h"
+#include "vfioinfo.h"
 
 #define PCI_CONFIG_SIZE 4096
 #define VTD_ECAP_SC	(1ULL << 7) /* snoop control */
@@ -101,12 +102,41 @@ static int kvm_add(struct vfio_dev *v, int vm_fd, int fd)
 	return 0;
 }
 
+static int alloc_ioas(const struct vfio_dev *v, uint32_t flags, uint32_t *id)
+{
+	struct wb_iommu_ioas_alloc alloc = { .size = sizeof(alloc), .flags = flags };
+
+	if (ioctl(v->container, WB_IOMMU_IOAS_ALLOC, &alloc) < 0) {
+		if (flags && errno == EOPNOTSUPP) {
+			log_err("%s: this kernel's I/O address spaces have no policy (IOMMU_IOAS_ALLOC); the series in patches/ adds it",
+				v->dev.bdf);
+			return -EOPNOTSUPP;
+		}
+		return refused(v, "IOMMU_IOAS_ALLOC");
+	}
+	*id = alloc.out_ioas_id;
+	return 0;
+}
+
+/* Of a device that is attached already this is a replacement, without a gap. */
+static int attach(const struct vfio_dev *v, uint32_t ioas, uint32_t flags)
+{
+	struct wb_vfio_attach_iommufd_pt cmd = { .argsz = sizeof(cmd), .pt_id = ioas };
+
+	if (ioctl(v->device, WB_VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd) == 0)
+		return 0;
+	if (flags == WB_IOMMU_IOAS_ALLOC_ENFORCE_COHERENCY && errno == EINVAL) {
+		log_err("%s: its IOMMU cannot enforce coherency: VFIO_DEVICE_ATTACH_IOMMUFD_PT to an address space that does gives EINVAL",
+			v->dev.bdf);
+		return -EOPNOTSUPP;
+	}
+	return refused(v, "VFIO_DEVICE_ATTACH_IOMMUFD_PT");
+}
+
 /* KVM first, as QEMU does: binding wants to know the VM. */
-static int open_iommufd(struct vfio_dev *v, int vm_fd)
+static int open_iommufd(struct vfio_dev *v, int vm_fd, uint32_t ioas_flags)
 {
 	struct wb_vfio_bind_iommufd bind = { .argsz = sizeof(bind) };
-	struct wb_iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
-	struct wb_vfio_attach_iommufd_pt attach = { .argsz = sizeof(attach) };
 	int err;
 
 	v->device = open_cdev(v);
@@ -128,13 +158,8 @@ static int open_iommufd(struct vfio_dev *v, int vm_fd)
 		return refused(v, "VFIO_DEVICE_BIND_IOMMUFD");
 	}
 	v->dev_id = bind.out_devid;
-	if (ioctl(v->container, WB_IOMMU_IOAS_ALLOC, &alloc) < 0)
-		return refused(v, "IOMMU_IOAS_ALLOC");
-	v->ioas = alloc.out_ioas_id;
-	attach.pt_id = v->ioas;
-	if (ioctl(v->device, WB_VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) < 0)
-		return refused(v, "VFIO_DEVICE_ATTACH_IOMMUFD_PT");
-	return 0;
+	err = alloc_ioas(v, ioas_flags, &v->ioas);
+	return err ? err : attach(v, v->ioas, ioas_flags);
 }
 
 static int open_group(struct vfio_dev *v)
@@ -197,7 +222,7 @@ static int scan(struct vfio_dev *v, const char *bdf)
 	return err;
 }
 
-int vfio_open(struct vfio_dev *v, const char *bdf, int vm_fd)
+int vfio_open(struct vfio_dev *v, const char *bdf, int vm_fd, uint32_t ioas_flags)
 {
 	int err;
 
@@ -206,16 +231,22 @@ int vfio_open(struct vfio_dev *v, const char *bdf, int vm_fd)
 		err = scan(v, bdf);
 	if (err)
 		return err;
-	return v->iommufd ? open_iommufd(v, vm_fd) : open_type1(v, vm_fd);
+	if (v->iommufd)
+		return open_iommufd(v, vm_fd, ioas_flags);
+	if (!ioas_flags)
+		return open_type1(v, vm_fd);
+	log_err("%s: a policy of its address space needs iommufd and the function's VFIO character device, which this kernel lacks",
+		bdf);
+	return -EOPNOTSUPP;
 }
 
-int vfio_map(struct vfio_dev *v, uint64_t iova, void *mem, size_t len)
+static int map(const struct vfio_dev *v, uint32_t ioas_id, uint64_t iova, void *mem, size_t len)
 {
 	struct wb_iommu_ioas_map ioas = {
 		.size = sizeof(ioas),
 		.flags = WB_IOMMU_IOAS_MAP_FIXED_IOVA | WB_IOMMU_IOAS_MAP_WRITEABLE |
 			 WB_IOMMU_IOAS_MAP_READABLE,
-		.ioas_id = v->ioas,
+		.ioas_id = ioas_id,
 		.user_va = (uintptr_t)mem,
 		.length = len,
 		.iova = iova,
@@ -241,6 +272,74 @@ int vfio_map(struct vfio_dev *v, uint64_t iova, void *mem, size_t len)
 		return -ENOMEM;
 	}
 	return refused(v, "to map the guest's memory for it");
+}
+
+int vfio_map(struct vfio_dev *v, uint64_t iova, void *mem, size_t len)
+{
+	int err;
+
+	if (v->n_maps == VFIO_MAX_MAPS)
+		return -ENOSPC;
+	err = map(v, v->ioas, iova, mem, len);
+	if (!err)
+		v->maps[v->n_maps++] = (struct vfio_map){ iova, mem, len };
+	return err;
+}
+
+static void destroy(const struct vfio_dev *v, uint32_t id)
+{
+	struct wb_iommu_destroy cmd = { .size = sizeof(cmd), .id = id };
+
+	if (ioctl(v->container, WB_IOMMU_DESTROY, &cmd) < 0)
+		log_warn("%s: the address space it left stays: %s", v->dev.bdf, strerror(errno));
+}
+
+int vfio_move(struct vfio_dev *v, uint32_t ioas_flags)
+{
+	uint32_t ioas, leave;
+	int err;
+
+	if (!v->iommufd) {
+		log_err("%s: to move it to another address space needs iommufd and its VFIO character device, which this kernel lacks",
+			v->dev.bdf);
+		return -EOPNOTSUPP;
+	}
+	err = alloc_ioas(v, ioas_flags, &ioas);
+	if (err)
+		return err;
+	for (unsigned int i = 0; i < v->n_maps && !err; i++)
+		err = map(v, ioas, v->maps[i].iova, v->maps[i].mem, v->maps[i].len);
+	if (!err)
+		err = attach(v, ioas, ioas_flags);
+	leave = err ? ioas : v->ioas;
+	if (!err)
+		v->ioas = ioas;
+	destroy(v, leave);
+	return err;
+}
+
+int vfio_set_no_snoop(struct vfio_dev *v, bool block)
+{
+	union {
+		struct vfio_device_feature head;
+		uint32_t words[4];
+	} cmd = { .words = { sizeof(cmd),
+			     VFIO_DEVICE_FEATURE_SET | WB_VFIO_DEVICE_FEATURE_PCI_NO_SNOOP,
+			     block ? WB_VFIO_PCI_NO_SNOOP_BLOCK : WB_VFIO_PCI_NO_SNOOP_ALLOW } };
+
+	if (ioctl(v->device, VFIO_DEVICE_FEATURE, &cmd) == 0)
+		return 0;
+	switch (errno) {
+	case ENOTTY:
+		log_err("%s: this kernel cannot block a device's no-snoop (VFIO_DEVICE_FEATURE_PCI_NO_SNOOP); the series in patches/ adds it",
+			v->dev.bdf);
+		return -EOPNOTSUPP;
+	case EOPNOTSUPP:
+		log_err("%s: the kernel does not know that it follows Enable No Snoop, so that blocking would prove nothing",
+			v->dev.bdf);
+		return -EOPNOTSUPP;
+	}
+	return refused(v, block ? "to block its no-snoop" : "to allow its no-snoop");
 }
 
 /* Whether the IOMMU enforces coherency for this function, in the kernel's own words. */
@@ -284,17 +383,35 @@ static int read_no_snoop(struct vfio_dev *v, const char **why)
 	return 0;
 }
 
+/* What the kernel says in place of what sysfs and the bit let us suppose. */
+static int certain_box(struct vfio_dev *v, int box)
+{
+	char *reason = strdup("the kernel reports it");
+
+	if (!reason)
+		return -ENOMEM;
+	free(v->dev.box_reason);
+	v->dev.box_reason = reason;
+	v->dev.box = box;
+	v->dev.box_candidates = DEV_BOX(box);
+	v->dev.certain = true;
+	v->noncoherent = box == 3;
+	return 0;
+}
+
 int vfio_facts(struct vfio_dev *v)
 {
 	const char *why = NULL;
-	int err;
+	int err, box;
 
 	v->dev.snoop_control = snoop_control(v);
+	v->noncoherent = v->dev.snoop_control < 0 ? -1 : !v->dev.snoop_control;
 	err = read_no_snoop(v, &why);
 	if (err)
 		return err;
-	free(v->dev.box_reason);
-	v->dev.box_reason = NULL;
+	box = vfioinfo_box(getpid(), v->device, v->dev.bdf);
+	if (box > 0)
+		return certain_box(v, box);
 	return device_box(&v->dev, why);
 }
 
