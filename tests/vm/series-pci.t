@@ -6,7 +6,7 @@
 #
 # SERIES_KERNEL: the kernel (default: patched-7.2), a name of scripts/kernel or a bzImage.
 # SERIES_MODULES: the directory that holds lib/modules/VERSION of a bzImage.
-# RACE: seconds of each race (default: 15).
+# RACE: seconds of each race (default: 5, with LONG=1 15).
 
 # shellcheck disable=SC2317 # functions are passed by name
 set -u -o pipefail
@@ -20,7 +20,7 @@ KERNEL=${SERIES_KERNEL:-patched-7.2} MODULES=${SERIES_MODULES:-}
 
 # ---- inside a VM -------------------------------------------------------------------------------
 
-RACE=${RACE:-15}
+RACE=${RACE:-$([[ $LONG ]] && echo 15 || echo 5)}
 
 E1000E=8086:10d3 EDU=1234:11e8 NVME=1b36:0010 BOCHS=1234:1111
 
