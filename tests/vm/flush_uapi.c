@@ -34,6 +34,7 @@
 #define EARLY_IOVA (1UL << 32)
 #define IOVA	   (2UL << 32)
 #define MMIO_IOVA  (3UL << 32)
+#define HUGE_SIZE  (2UL << 20)
 
 static int marker;
 
@@ -187,10 +188,39 @@ static void set_iommu(void)
 		err(1, "VFIO_SET_IOMMU");
 }
 
+/* BAR 0 of the device at addr, or anywhere if that is NULL */
+static void *map_bar(int device, const struct vfio_region_info *bar, void *addr)
+{
+	void *p = mmap(addr, bar->size, PROT_READ | PROT_WRITE, MAP_SHARED | (addr ? MAP_FIXED : 0),
+		       device, bar->offset);
+
+	if (p == MAP_FAILED)
+		err(1, "mmap of BAR 0");
+	return p;
+}
+
+/* BAR 0 and a huge page behind it */
+static void *mixed(int device, const struct vfio_region_info *bar)
+{
+	char *room = mmap(NULL, 3 * HUGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *huge;
+
+	if (room == MAP_FAILED)
+		err(1, "%zu bytes", 3 * HUGE_SIZE);
+	if (bar->size > HUGE_SIZE)
+		errx(1, "BAR 0 is larger than a huge page");
+	huge = (char *)(((uintptr_t)room + 2 * HUGE_SIZE - 1) & ~(HUGE_SIZE - 1));
+	if (mmap(huge, HUGE_SIZE, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED | MAP_POPULATE, -1,
+		 0) == MAP_FAILED)
+		err(1, "a huge page");
+	return map_bar(device, bar, huge - bar->size);
+}
+
 static void run_type1(const char *bdf)
 {
 	struct vfio_region_info bar = { .argsz = sizeof(bar), .index = VFIO_PCI_BAR0_REGION_INDEX };
-	void *early = memory(EARLY_SIZE), *late = memory(SIZE), *mmio;
+	void *early = memory(EARLY_SIZE), *late = memory(SIZE), *mmio, *both;
 	char dir[PATH_MAX];
 	int group, device;
 
@@ -203,9 +233,8 @@ static void run_type1(const char *bdf)
 		err(1, "VFIO_GROUP_GET_DEVICE_FD");
 	if (ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &bar))
 		err(1, "VFIO_DEVICE_GET_REGION_INFO");
-	mmio = mmap(NULL, bar.size, PROT_READ | PROT_WRITE, MAP_SHARED, device, bar.offset);
-	if (mmio == MAP_FAILED)
-		err(1, "mmap of BAR 0");
+	mmio = map_bar(device, &bar, NULL);
+	both = mixed(device, &bar);
 
 	step("map");
 	dma_map(IOVA, late, SIZE);
@@ -213,12 +242,17 @@ static void run_type1(const char *bdf)
 	dma_map(MMIO_IOVA, mmio, bar.size);
 	step("unmap-mmio");
 	dma_unmap(MMIO_IOVA, bar.size);
+	step("map-mixed");
+	dma_map(MMIO_IOVA, both, bar.size + HUGE_SIZE);
+	step("unmap-mixed");
+	dma_unmap(MMIO_IOVA, bar.size + HUGE_SIZE);
 	step("unmap");
 	dma_unmap(IOVA, SIZE);
 	step("map-again");
 	dma_map(EARLY_IOVA, early, EARLY_SIZE);
 	step("close");
 	munmap(mmio, bar.size);
+	munmap(both, bar.size);
 	close(device);
 	close(group);
 	close(container);

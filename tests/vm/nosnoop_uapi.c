@@ -398,6 +398,19 @@ static void case_stuck(void)
 	check(user_bit(), "the user sees the bit", "clear");
 }
 
+/* The bit does not come back, as in a function whose firmware went wrong */
+static void case_deaf(void)
+{
+	is_error("BLOCK", set(BLOCK, 0), 0);
+	inject("hardwired0");
+	is_error("ALLOW of a bit that stays clear", set(ALLOW, 0), EIO);
+	check(is_state(BLOCK, 0) && info() & BLOCKED, "the state is unchanged", "flags %#x",
+	      info());
+	inject("writable");
+	is_error("ALLOW of one that does not", set(ALLOW, 0), 0);
+	check(is_state(ALLOW, 0) && host_bit(), "allowed, and set", "bit %d", host_bit());
+}
+
 /* Under BLOCK: what has happened must have reset the function, and nothing may have been exposed */
 static void survived(const char *name, struct seen before)
 {
@@ -691,6 +704,8 @@ int main(int argc, char **argv)
 		case_block();
 	} else if (!strcmp(what, "stuck")) {
 		case_stuck();
+	} else if (!strcmp(what, "deaf")) {
+		case_deaf();
 	} else if (!strcmp(what, "d3")) {
 		case_d3();
 	} else if (!strcmp(what, "resets")) {

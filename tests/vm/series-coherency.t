@@ -21,20 +21,21 @@ KERNEL=${SERIES_KERNEL:-patched-7.2} MODULES=${SERIES_MODULES:-} FORCE=${SERIES_
 
 # ---- inside a VM -------------------------------------------------------------------------------
 
-E1000E=8086:10d3 E1000=8086:100e
+E1000E=8086:10d3 E1000=8086:100e EDU=1234:11e8
 MTTY=/sys/devices/virtual/mtty/mtty/mdev_supported_types/mtty-1
 UUID=83b8f4f2-509f-382f-3c1e-e6bfe0fa1001
 ALLOW=/sys/module/iommufd/parameters/allow_noncoherent
 IOVA=0x100000
 
 # What QEMU's functions are: A and B are integrated endpoints of Intel, of which nobody can tell that
-# they do not use no-snoop; P is behind a root port; S[0] and S[1] are in one IOMMU group.
-A='' B='' P='' S=()
+# they do not use no-snoop; P is behind a root port; S[0] and S[1] are in one IOMMU group, N[0] and
+# N[1] as well, behind a PCIe to PCI bridge: conventional functions that cannot issue any.
+A='' B='' P='' S=() N=()
 
 # What holds for an automatic address space with this snoop control: of a WBINVD, of the HWPT, of
 # the entry in the IOMMU's table (only of Intel's can be seen), of IOMMU_GET_HW_INFO and of
-# VFIO_DMA_CC_IOMMU
-WBINVD='' FACT='' SNP='' HW='' CC=''
+# VFIO_DMA_CC_IOMMU; and the box of a device that never issues no-snoop
+WBINVD='' FACT='' SNP='' HW='' CC='' NEVER_BOX=''
 
 # Not empty: the driver of this IOMMU has no non-coherent page tables, and says so.
 REFUSED=''
@@ -400,6 +401,33 @@ follow_mdev() {
 }
 
 # A function behind a root port whose Enable No Snoop is hardwired to 0, once the kernel says so
+# A device that never issues no-snoop is not taken for one that may until its driver has looked
+follow_late() {
+	local event=$TRACE/events/vfio/vfio_dma_coherency boxes
+
+	if [[ ! -d $event ]]; then
+		skip "shared group: opened while it is attached" "this kernel does not trace boxes"
+		return
+	fi
+	echo 1 >"$event/enable"
+	: >"$TRACE/trace"
+	expect "shared group: opened while it is attached" <<-END
+		iommu
+		cdev d ${N[0]}
+		cdev e ${N[1]}
+		bind d
+		ioas a
+		attach d a
+		bind e
+		box e => $NEVER_BOX
+		detach d
+		box e => 0
+	END
+	echo 0 >"$event/enable"
+	boxes=$(sed -n "s/.*vfio_dma_coherency: dev=${N[1]} old_box=\(.\) box=\(.\) .*/\1 \2/p" "$TRACE/trace")
+	is "shared group: opened while it is attached, its boxes" "$boxes" "0 $NEVER_BOX"$'\n'"$NEVER_BOX 0"
+}
+
 follow_never() {
 	local said wbinvd=$WBINVD
 
@@ -832,7 +860,8 @@ prepare() {
 
 	A=$(vfio_find $E1000E 1) && B=$(vfio_find $E1000E 2) && P=$(vfio_find $E1000E 3) || return
 	S=("$(vfio_find $E1000 1)" "$(vfio_find $E1000 2)") || return
-	for bdf in "$A" "$B" "$P" "${S[@]}"; do
+	N=("$(vfio_find $EDU 1)" "$(vfio_find $EDU 2)") || return
+	for bdf in "$A" "$B" "$P" "${S[@]}" "${N[@]}"; do
 		vfio_bind "$bdf" || return
 	done
 	modprobe -a iommufd vfio_iommu_type1 && count_start
@@ -909,9 +938,9 @@ inside() {
 		return
 	fi
 	case $case in
-	on) WBINVD=skipped FACT=enforced SNP=snp HW=enforces CC=yes ;;
-	off) WBINVD=flushed FACT=noncoherent SNP='no snp' HW=cannot CC=no ;;
-	amd) WBINVD=skipped FACT=enforced SNP='' HW=enforces CC=yes ;;
+	on) WBINVD=skipped FACT=enforced SNP=snp HW=enforces CC=yes NEVER_BOX=2 ;;
+	off) WBINVD=flushed FACT=noncoherent SNP='no snp' HW=cannot CC=no NEVER_BOX=4 ;;
+	amd) WBINVD=skipped FACT=enforced SNP='' HW=enforces CC=yes NEVER_BOX=2 ;;
 	esac
 	# shellcheck disable=SC2034 # of steps.sh
 	[[ $SNP ]] || NO_STEP='snp*'
@@ -927,6 +956,7 @@ inside() {
 	follow_type1
 	follow_compat
 	follow_shared
+	follow_late
 	follow_never
 	if [[ ! $FORCE && $said == *EOPNOTSUPP ]]; then
 		skip "policy of address spaces" "this kernel's have none"
@@ -967,6 +997,7 @@ helper ncdma || fail "the program that makes the calls compiles"
 # shellcheck disable=SC2054 # of QEMU
 FUNCTIONS=(--device e1000e,bus=pcie.0,addr=0x10 --device e1000e,bus=pcie.0,addr=0x11
 	--device e1000,bus=pcie.0,addr=0x12.0,multifunction=on --device e1000,bus=pcie.0,addr=0x12.1
+	--device pcie-pci-bridge,id=ppb --device edu,bus=ppb,addr=1 --device edu,bus=ppb,addr=2
 	--device e1000e)
 
 # boot NAME CASE OPTION...: a VM

@@ -24,7 +24,7 @@ MTTY=/sys/devices/virtual/mtty/mtty/mdev_supported_types/mtty-1
 UUID=83b8f4f2-509f-382f-3c1e-e6bfe0fa1001
 
 # What flush_uapi maps
-EARLY=$((8 << 20)) SIZE=$((6 << 20))
+EARLY=$((8 << 20)) SIZE=$((6 << 20)) HUGE=$((2 << 20))
 
 # steps CASE [ARG]...: what each step of flush_uapi flushed, "STEP BYTES" as the probe on the
 # function saw it, followed by what iommufd's events say: "REASON BYTES" for each reason, and
@@ -73,6 +73,14 @@ steps() {
 	' "$TRACE/trace"
 }
 
+# calls STEP: how often the function was called in that step of the last case
+calls() {
+	awk -v step="$1" '
+	/: step [a-z-]+$/ { now = $NF }
+	/ flushed: \(/ && now == step { n++ }
+	END { print n + 0 }' "$TRACE/trace"
+}
+
 iommufd_steps() {
 	local bdf=$1 n=$2 e=0 s=0 early=" mapped $EARLY 0 0 0 0" late
 
@@ -100,15 +108,19 @@ close 0"
 }
 
 type1_steps() {
-	local bdf=$1 n=$2 e=0 s=0
+	local bdf=$1 n=$2 e=0 s=0 h=0
 
-	((n == 0)) || e=$EARLY s=$SIZE
+	((n == 0)) || e=$EARLY s=$SIZE h=$HUGE
+	echo 1 >/proc/sys/vm/nr_hugepages
 	is "type1: flushed = mapped, and again when unpinned, without MMIO" "$(steps type1 "$bdf")" "map $s
 map-mmio 0
 unmap-mmio 0
+map-mixed $h
+unmap-mixed $h
 unmap $s
 map-again $e
 close $e"
+	is "type1: memory behind MMIO is flushed in one go" "$(calls map-mixed) $(calls unmap-mixed)" "$n $n"
 
 	if ! modprobe mtty 2>/dev/null || ! echo "$UUID" >"$MTTY/create"; then
 		skip "type1: mappings that are there before the function" "no emulated device mtty"

@@ -128,6 +128,7 @@ promises() {
 	bdf=$(vfio_find $E1000E 2) nvme=$(vfio_find $NVME 2)
 	inject add "$bdf" writable
 	checks "block" block "$bdf"
+	checks "allow" deaf "$bdf"
 	checks "errors" errors "$bdf" trusted
 	checks "D3" d3 "$bdf"
 	checks "resets" resets "$bdf" device,hot
