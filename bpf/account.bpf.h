@@ -25,6 +25,7 @@ static __noinline __u64 new_vm(__u64 kvm, struct task_struct *task)
 	vm.start_ns = leader->start_boottime;
 	bpf_probe_read_kernel_str(vm.comm, sizeof(vm.comm), leader->comm);
 	vm.noncoherent = kvm_noncoherent(kvm);
+	vm.policy = kvm_policy(kvm);
 	/* An error pointer where debugfs is off: the read fails, the id stays "". */
 	read_field(dentry, struct kvm, kvm, debugfs_dentry);
 	if (dentry && !read_field(name, struct dentry, dentry, d_name.name))
@@ -88,17 +89,27 @@ static __always_inline __u64 open_seq(const struct wb_vcpu_val *e)
 	return e->open_seq & ~WB_ATTENTION;
 }
 
-/* Ends an exit whose end was not seen, as far as is known. */
+/* Was the exit that is open a flush, as far as is known? */
+static __always_inline bool open_is_flush(const struct wb_vcpu_val *e)
+{
+	if (told)
+		return !(e->open_seq & WB_TOLD_COHERENT);
+	return e->flush_seq == open_seq(e) || (!sure_of_callback() && e->noncoherent);
+}
+
+/* Ends an exit whose end was not seen. */
 static __always_inline void settle(struct wb_vcpu_val *e)
 {
 	if (e->published)
 		withdraw(e);
 	e->untimed++;
-	if (e->flush_seq == open_seq(e) || (!sure_of_callback() && e->noncoherent)) {
+	if (open_is_flush(e)) {
 		e->flushes++;
 		e->cpus_flushed += e->pending_cpus;
 	} else {
 		e->skips++;
+		if (told && open_seq(e) == WB_TOLD_POLICY)
+			e->skips_policy++;
 	}
 	e->flush_seq = NO_SEQ;
 	e->open_seq = 0;
@@ -178,7 +189,7 @@ static __noinline struct wb_vcpu_val *new_vcpu(__u64 vcpu, __u64 kvm)
 	e->kvm = kvm;
 	e->flush_seq = NO_SEQ;
 	/* An announcement and the callback call for attention; without them, or with a threshold, all do. */
-	e->fast = have_callback && !threshold_ns ? vcpu : 0;
+	e->fast = told || (have_callback && !threshold_ns) ? vcpu : 0;
 	e->serial = __sync_fetch_and_add(&next_serial, 1);
 	e->serial_again = e->serial;
 	e->gen = gen;
@@ -349,6 +360,74 @@ static __always_inline void exit_end(__u64 vcpu, __u64 seq, __u64 now)
 		close_exit(vcpu, e, now, false);
 	else
 		end_alone(vcpu, seq);
+}
+
+/*
+ * KVM's own tracepoints say what an exit is, how long it took and how many CPUs
+ * it flushed.  Either of the two may go unseen, as the kernel skips a program
+ * that its CPU is in the middle of; what begins and ends is paired by order.
+ */
+static __noinline int told_begin(__u64 vcpu, __u32 reason, __u32 cpus)
+{
+	struct wb_vcpu_val *e = get_vcpu(vcpu, vcpu_kvm(vcpu));
+
+	if (!e) {
+		atomic_inc(&losses.full_begins);
+		return 0;
+	}
+	if (e->open_seq)
+		settle(e);
+	e->noncoherent = reason != KVM_WBINVD_COHERENT;
+	e->begin_ns = reading_ns;
+	if (reason == KVM_WBINVD_EMULATED) {
+		e->pending_cpus = cpus;
+		if (have_callback)
+			announce(e);
+		e->open_seq = vcpu_seq(vcpu) | WB_ATTENTION;
+	} else {
+		e->open_seq = reason == KVM_WBINVD_POLICY ? WB_TOLD_POLICY : WB_TOLD_COHERENT;
+	}
+	return 0;
+}
+
+static __noinline int told_end(__u64 vcpu, __u32 reason, __u32 cpus, __u64 ns)
+{
+	struct wb_vcpu_val *e = get_vcpu(vcpu, vcpu_kvm(vcpu));
+
+	if (!e)
+		return 0;
+	if (e->published)
+		withdraw(e);
+	if (!e->open_seq)
+		e->ends_alone++;
+	e->open_seq = 0;
+	e->flush_seq = NO_SEQ;
+	e->noncoherent = reason != KVM_WBINVD_COHERENT;
+	add_time(e, ns);
+	if (reason == KVM_WBINVD_EMULATED) {
+		e->flushes++;
+		e->cpus_flushed += cpus;
+		e->pending_cpus = cpus;
+		if (threshold_ns && ns > threshold_ns)
+			report_outlier(e, bpf_ktime_get_ns(), ns);
+		return 0;
+	}
+	e->skips++;
+	if (reason == KVM_WBINVD_POLICY)
+		e->skips_policy++;
+	return 0;
+}
+
+/* The place of a vCPU that has one, and that is still the same vCPU; else NULL. */
+static __always_inline struct wb_vcpu_val *told_place(__u64 vcpu)
+{
+	struct wb_vcpu_val *e = place_of(vcpu);
+
+	if (unlikely(e->fast != vcpu))
+		return NULL;
+	if (!have_destroy && e->kvm != vcpu_kvm(vcpu))
+		return NULL;
+	return e;
 }
 
 #endif /* ACCOUNT_BPF_H */

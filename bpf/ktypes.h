@@ -64,6 +64,16 @@ struct kvm {
 	struct kvm_arch arch;
 };
 
+/* With the kernel series: a plain number, and more beside it. */
+struct kvm_arch___policy {
+	unsigned int noncoherent_dma_count;
+	__u64 noncoherent_dma_policy;
+};
+
+struct kvm___policy {
+	struct kvm_arch___policy arch;
+};
+
 struct preempt_notifier {
 	struct hlist_node link;
 };
@@ -204,6 +214,11 @@ struct pcpu_hot {
 #define KVM_ISA_SVM	   2
 #define EXIT_REASON_WBINVD 54
 #define SVM_EXIT_WBINVD	   0x089
+
+/* Reasons of kvm_wbinvd_begin and _end: arch/x86/kvm/trace.h. */
+#define KVM_WBINVD_EMULATED 0
+#define KVM_WBINVD_COHERENT 1
+#define KVM_WBINVD_POLICY   2
 
 /* include/linux/preempt.h: bits 16-19 count hard interrupts. */
 #define HARDIRQ_MASK 0x000f0000

@@ -22,12 +22,17 @@ const volatile __u64 threshold_ns;    /* 0: no outliers wanted */
 const volatile bool count_open;	      /* keep nr_open, for the exit source */
 const volatile bool have_callback;    /* the flush callback's programs are attached */
 const volatile bool callback_skipped; /* now and then, as kprobes are */
+const volatile bool told;	      /* KVM's tracepoints say what an exit is */
+const volatile bool have_destroy;     /* the destruction of vCPUs is probed */
 const volatile __u32 vcpu_size;	      /* bytes of a value of vcpus and retired */
 /* wb_hist_slot() of the multiples of WB_HIST_TABLE_STEP. */
 const volatile __u8 hist_slots[WB_HIST_TABLE];
 
 /* The interval's number, where words of maxima have it; advanced by user space with each reading. */
 __u64 epoch = 1ULL << WB_MAX_NS_BITS;
+
+/* CLOCK_MONOTONIC of the last reading: what a begin costs less to take than the time. */
+__u64 reading_ns;
 
 /* Exits between their begin and end: kvm_entry has something to do. */
 __s64 nr_open;
@@ -145,19 +150,6 @@ static __always_inline long table_delete(void *map, const void *key)
 	return err;
 }
 
-/*
- * A pointer that the verifier knows, moved to a field.  A load with the
- * field's offset in the instruction cannot reach beyond 32 KiB, and struct
- * kvm is longer: the compiler must not fold the two.
- */
-#define field_ptr(type, base, field)                             \
-	({                                                       \
-		__u64 off_ = bpf_core_field_offset(type, field); \
-                                                                 \
-		asm volatile("" : "+r"(off_));                   \
-		(void *)(base) + off_;                           \
-	})
-
 #define read_field(dst, type, base, field)         \
 	bpf_probe_read_kernel(&(dst), sizeof(dst), \
 			      (void *)(base) + bpf_core_field_offset(type, field))
@@ -199,12 +191,39 @@ static __always_inline __u64 vcpu_kvm(__u64 vcpu)
 	return kvm;
 }
 
+/* Of KVM's count of those that do non-coherent DMA, in struct kvm. */
+static __always_inline __u64 noncoherent_offset(void)
+{
+	__u64 off;
+
+	if (bpf_core_field_exists(struct kvm, arch.noncoherent_dma_count))
+		off = bpf_core_field_offset(struct kvm, arch.noncoherent_dma_count);
+	else
+		off = bpf_core_field_offset(struct kvm___policy, arch.noncoherent_dma_count);
+	/*
+	 * A load with the offset in the instruction cannot reach beyond 32 KiB, and
+	 * struct kvm is longer: the compiler must not fold the two.
+	 */
+	asm volatile("" : "+r"(off));
+	return off;
+}
+
 static __always_inline __u32 kvm_noncoherent(__u64 kvm)
 {
 	__u32 n = 0;
 
-	read_field(n, struct kvm, kvm, arch.noncoherent_dma_count);
+	bpf_probe_read_kernel(&n, sizeof(n), (void *)kvm + noncoherent_offset());
 	return n;
+}
+
+static __always_inline __u32 kvm_policy(__u64 kvm)
+{
+	__u64 policy = 0;
+
+	if (!bpf_core_field_exists(struct kvm___policy, arch.noncoherent_dma_policy))
+		return WB_NO_POLICY;
+	read_field(policy, struct kvm___policy, kvm, arch.noncoherent_dma_policy);
+	return policy;
 }
 
 /* Where the words of wbinvd_dirty_mask are, 0: this kernel has none. */

@@ -119,6 +119,7 @@ int list_vms(struct bpf_iter__task_file *ctx)
 	rec.tgid = task->tgid;
 	rec.fd = ctx->fd;
 	rec.noncoherent = kvm_noncoherent(kvm);
+	rec.policy = kvm_policy(kvm);
 	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
 	return 0;
 }

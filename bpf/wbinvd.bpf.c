@@ -47,7 +47,7 @@ int BPF_PROG(fe_begin, struct kvm_vcpu *vcpu)
 {
 	struct wb_vcpu_val *e = place_of((__u64)vcpu);
 	struct kvm *kvm = vcpu->kvm;
-	__u32 noncoherent = *(__u32 *)field_ptr(struct kvm, kvm, arch.noncoherent_dma_count);
+	__u32 noncoherent = *(__u32 *)((void *)kvm + noncoherent_offset());
 	__u64 seq = vcpu->stat.exits;
 
 	if (unlikely(noncoherent || e->fast != (__u64)vcpu || e->kvm != (__u64)kvm || e->open_seq))
@@ -74,6 +74,56 @@ int BPF_PROG(fe_end, struct kvm_vcpu *vcpu)
 	ns = now - e->begin_ns;
 	if (unlikely(ns >= WB_HIST_TABLE_NS))
 		return add_other(e, ns);
+	e->emulation_ns += ns;
+	slot = hist_slots[ns / WB_HIST_TABLE_STEP];
+	if (slot < WB_HIST_SLOTS)
+		e->hist[slot]++;
+	word = epoch | ns;
+	if (unlikely(word > e->max[0]))
+		return add_max(e, ns, word);
+	return 0;
+}
+
+/*
+ * tracepoint: what KVM itself tells, of kernels with the series.  As above, the
+ * plain skip is all that the two do themselves.
+ */
+
+SEC("raw_tp/kvm_wbinvd_begin")
+int rt_told_begin(struct bpf_raw_tracepoint_args *ctx)
+{
+	__u32 reason = ctx->args[1];
+	__u64 vcpu = current_vcpu();
+	struct wb_vcpu_val *e;
+
+	/* A flush because the vCPU has moved is no exit. */
+	if (unlikely(reason > KVM_WBINVD_POLICY || !vcpu))
+		return 0;
+	e = told_place(vcpu);
+	if (unlikely(reason == KVM_WBINVD_EMULATED || !e || e->open_seq))
+		return told_begin(vcpu, reason, ctx->args[2]);
+	e->noncoherent = reason - KVM_WBINVD_COHERENT;
+	e->open_seq = WB_TOLD_COHERENT + (reason - KVM_WBINVD_COHERENT);
+	e->begin_ns = reading_ns;
+	return 0;
+}
+
+SEC("raw_tp/kvm_wbinvd_end")
+int rt_told_end(struct bpf_raw_tracepoint_args *ctx)
+{
+	__u64 vcpu = current_vcpu(), ns = ctx->args[3], word;
+	__u32 reason = ctx->args[1], slot;
+	struct wb_vcpu_val *e;
+
+	if (unlikely(reason > KVM_WBINVD_POLICY || !vcpu))
+		return 0;
+	e = told_place(vcpu);
+	if (unlikely(reason == KVM_WBINVD_EMULATED || !e || !e->open_seq || e->published ||
+		     ns >= WB_HIST_TABLE_NS))
+		return told_end(vcpu, reason, ctx->args[2], ns);
+	e->open_seq = 0;
+	e->skips++;
+	e->skips_policy += reason - KVM_WBINVD_COHERENT;
 	e->emulation_ns += ns;
 	slot = hist_slots[ns / WB_HIST_TABLE_STEP];
 	if (slot < WB_HIST_SLOTS)

@@ -29,6 +29,13 @@
 /* In open_seq: the exit may be more than a plain skip. */
 #define WB_ATTENTION (1ULL << 63)
 
+/*
+ * In place of open_seq where KVM tells by tracepoints that it skips, because the
+ * VM is coherent or by policy.
+ */
+#define WB_TOLD_COHERENT (1ULL << 62)
+#define WB_TOLD_POLICY	 (WB_TOLD_COHERENT | 1)
+
 /* In place of a vCPU's address: the entry is being emptied. */
 #define WB_PLACE_CLEARED 1ULL
 
@@ -57,13 +64,14 @@ struct wb_vcpu_val {
 	__u64 vcpu;	  /* struct kvm_vcpu, the key */
 	__u64 kvm;	  /* struct kvm, to notice a reused address */
 	__u64 fast;	  /* the key again where exits may be plain skips, else 0 */
-	__u64 begin_ns;	  /* start of the open exit, CLOCK_MONOTONIC */
+	__u64 begin_ns;	  /* start of the open exit, or the last reading before, CLOCK_MONOTONIC */
 	__u64 open_seq;	  /* its vcpu->stat.exits, with WB_ATTENTION; 0: none is open */
 	__u64 flush_seq;  /* vcpu->stat.exits when the callback last ran here */
 	__u64 ends_alone; /* exits that only the end program saw */
 	__u64 flushes;
-	__u64 skips;   /* and with a source that cannot tell, all exits */
-	__u64 untimed; /* exits of which one end was not seen */
+	__u64 skips;	    /* and with a source that cannot tell, all exits */
+	__u64 skips_policy; /* of skips, where KVM tells why */
+	__u64 untimed;	    /* exits of which one end was not seen */
 	__u64 emulation_ns;
 	__u64 cpus_flushed;  /* the flushing CPU included */
 	__u64 stall_ns;	     /* callbacks on other, busy CPUs */
@@ -100,11 +108,11 @@ union wb_place {
 /* One VM, keyed by its generation: addresses are reused, generations are not. */
 struct wb_vm_val {
 	__u64 kvm;
-	__u64 start_ns;	   /* start of the process, CLOCK_BOOTTIME of the initial namespace */
-	__u32 tgid;	   /* in the initial pid namespace */
-	__u32 noncoherent; /* as last read */
-	__u32 dead;	   /* KVM has destroyed it */
-	__u32 pad;
+	__u64 start_ns;		/* start of the process, CLOCK_BOOTTIME of the initial namespace */
+	__u32 tgid;		/* in the initial pid namespace */
+	__u32 noncoherent;	/* as last read */
+	__u32 dead;		/* KVM has destroyed it */
+	__u32 policy;		/* as in struct wb_vm_rec, when the VM was first seen */
 	char comm[WB_COMM_LEN]; /* of the thread group leader */
 	char id[WB_ID_LEN];	/* "" where debugfs does not name the VM */
 };
@@ -171,8 +179,10 @@ struct wb_vm_rec {
 	__u32 tgid;
 	__u32 fd;
 	__u32 noncoherent; /* count of reasons, as KVM has it */
-	__u32 pad;
+	__u32 policy;	   /* KVM_X86_NCDMA_*, WB_NO_POLICY: this kernel has none */
 };
+
+#define WB_NO_POLICY (~0U)
 
 #ifdef __BPF__
 #define wb_inline static __always_inline

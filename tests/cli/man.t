@@ -77,7 +77,7 @@ for tool in wbinvdtop wbinvdbench; do
 done
 
 "$BUILD/wbinvdtop" --list-fields | awk '{ print $1 }' >"$TMP/has"
-section wbinvdtop FIELDS | grep -oE '^ {7}[a-z].*' | grep -E '^ {7}[a-z0-9_.]+(, [a-z0-9_.]+)*( {2}|$)|^ {7}(id|pid|name|start|ended) ' |
+section wbinvdtop FIELDS | grep -oE '^ {7}[a-z].*' | grep -E '^ {7}[a-z0-9_.]+(, [a-z0-9_.]+)*( {2}|$)|^ {7}(id|pid|name|start|ended|policy) ' |
 	sed -E 's/^ {7}([a-z0-9_.]+(, [a-z0-9_.]+)*).*/\1/' | tr -d ' ' | tr , '\n' >"$TMP/says"
 same_lists 'wbinvdtop: FIELDS are those of --list-fields' "$TMP/says" "$TMP/has"
 
@@ -119,7 +119,7 @@ while read -r member; do
 done < <(jq -r '[paths | map(select(type == "string")) | .[]] | unique[]' "$TMP/frames" | sort -u)
 
 # Each source has its row in the manual and in docs/json.md.
-for source in fentry kprobe exit insn; do
+for source in tracepoint fentry kprobe exit insn; do
 	ok "wbinvdtop: SOURCES has $source" grep -qE "^ *[^a-z]*$source\b" <(section wbinvdtop SOURCES)
 	ok "docs/json.md: Sources has $source" grep -qE "^\| .*\`$source\`" docs/json.md
 done

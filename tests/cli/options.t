@@ -108,10 +108,10 @@ done <<'TABLE'
 -s nope|option -s: 'nope' is not a field
 --record ''|option --record: '' is not a file name
 --replay ''|option --replay: '' is not a file name
---source nope|option --source: 'nope' is not fentry, kprobe, exit, insn or replay:FILE
+--source nope|option --source: 'nope' is not tracepoint, fentry, kprobe, exit, insn or replay:FILE
 --source replay:|option --source: 'replay:' is not
 --source ''|option --source: '' is not
---view nope|option --view: 'nope' is not vms, victims or devices
+--view nope|option --view: 'nope' is not vms, victims, devices or log
 --threshold 0|option --threshold: '0' is not a number of nanoseconds
 --threshold 12abc|option --threshold: '12abc' is not
 --threshold -1|option --threshold: '-1' is not

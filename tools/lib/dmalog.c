@@ -2,6 +2,7 @@
 /* The only file that knows the skeleton of dmalog.bpf.c. */
 #include "dmalog.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,11 +22,12 @@
 static const struct module_desc {
 	const char *sys; /* its name in /sys/module */
 	const char *prefix;
+	const char *first; /* one of its tracepoints */
 } modules[DMALOG_MODULES] = {
-	{ "iommufd", "iommufd_" },
-	{ "vfio", "vfio_dma_" },
-	{ "vfio_pci_core", "vfio_pci_" },
-	{ "kvm", "kvm_" },
+	{ "iommufd", "iommufd_", "iommufd_attach" },
+	{ "vfio", "vfio_dma_", "vfio_dma_coherency" },
+	{ "vfio_pci_core", "vfio_pci_", "vfio_pci_no_snoop" },
+	{ "kvm", "kvm_", "kvm_noncoherent_dma" },
 };
 
 enum state { NOT_LOADED, ABSENT, ATTACHED };
@@ -62,6 +64,69 @@ static const char *tracepoint_of(const struct bpf_program *prog)
 	return strchr(bpf_program__section_name(prog), '/') + 1;
 }
 
+/* Names of tasks and devices go to terminals. */
+static void make_plain(char *s, size_t size)
+{
+	size_t i;
+
+	s[size - 1] = '\0';
+	for (i = 0; i < size && s[i]; i++) {
+		if (!isprint((unsigned char)s[i]))
+			s[i] = '?';
+	}
+}
+
+static int on_ring(void *ctx, void *data, size_t size)
+{
+	struct dmalog *d = ctx;
+	struct dmalog_event e;
+
+	if (size < sizeof(e) || d->err)
+		return 0;
+	memcpy(&e, data, sizeof(e));
+	make_plain(e.comm, sizeof(e.comm));
+	make_plain(e.dev, sizeof(e.dev));
+	d->err = d->cb(d->ctx, &e);
+	return 0;
+}
+
+bool dmalog_has_tracepoint(const char *name)
+{
+	const struct bpf_insn nothing[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int prog, tp;
+
+	prog = bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, NULL, "GPL", nothing, 2, NULL);
+	if (prog < 0)
+		return false;
+	tp = bpf_raw_tracepoint_open(name, prog);
+	if (tp >= 0)
+		close(tp);
+	close(prog);
+	return tp >= 0;
+}
+
+static int load(struct dmalog *d)
+{
+	int err;
+
+	d->skel = dmalog_bpf__open();
+	if (!d->skel)
+		return -errno;
+	d->links = calloc(d->skel->skeleton->prog_cnt, sizeof(*d->links));
+	if (!d->links)
+		return -ENOMEM;
+	err = dmalog_bpf__load(d->skel);
+	if (err) {
+		log_debug("programs for the log: %s", strerror(-err));
+		return err == -EPERM || err == -ENOMEM ? err : -EOPNOTSUPP;
+	}
+	d->ring = ring_buffer__new(bpf_map__fd(d->skel->maps.events), on_ring, d, NULL);
+	return d->ring ? 0 : -errno;
+}
+
 /* All tracepoints of one module, or none.  0, or the errno of the one that failed. */
 static int attach_module(struct dmalog *d, const struct module_desc *m)
 {
@@ -69,6 +134,13 @@ static int attach_module(struct dmalog *d, const struct module_desc *m)
 	struct bpf_program *prog;
 	int err = 0;
 
+	/* Most kernels have none of them: the programs are not loaded for that. */
+	if (!dmalog_has_tracepoint(m->first))
+		return -ENOENT;
+	if (!d->skel)
+		err = load(d);
+	if (err)
+		return err;
 	bpf_object__for_each_program(prog, d->skel->obj) {
 		const char *name = tracepoint_of(prog);
 		struct bpf_link *link;
@@ -133,26 +205,12 @@ static int attach_all(struct dmalog *d)
 		if (now == d->identity[i])
 			continue;
 		err = attach_module(d, &modules[i]);
-		if (err == -EPERM || err == -EACCES || err == -ENOMEM)
+		if (err && err != -ENOENT)
 			return err;
 		d->state[i] = err ? ABSENT : ATTACHED;
 		d->identity[i] = now;
 	}
 	explain(d);
-	return 0;
-}
-
-static int on_ring(void *ctx, void *data, size_t size)
-{
-	struct dmalog *d = ctx;
-	struct dmalog_event e;
-
-	if (size < sizeof(e) || d->err)
-		return 0;
-	memcpy(&e, data, sizeof(e));
-	e.comm[sizeof(e.comm) - 1] = '\0';
-	e.dev[sizeof(e.dev) - 1] = '\0';
-	d->err = d->cb(d->ctx, &e);
 	return 0;
 }
 
@@ -167,26 +225,6 @@ int dmalog_open(struct dmalog **out)
 	d->idle = calloc(NR_PLACES, 1);
 	if (!d->last || !d->idle)
 		goto fail;
-	d->skel = dmalog_bpf__open();
-	if (!d->skel) {
-		err = -errno;
-		goto fail;
-	}
-	d->links = calloc(d->skel->skeleton->prog_cnt, sizeof(*d->links));
-	if (!d->links)
-		goto fail;
-	err = dmalog_bpf__load(d->skel);
-	if (err) {
-		log_debug("programs for the log: %s", strerror(-err));
-		if (err != -EPERM && err != -ENOMEM)
-			err = -EOPNOTSUPP;
-		goto fail;
-	}
-	d->ring = ring_buffer__new(bpf_map__fd(d->skel->maps.events), on_ring, d, NULL);
-	if (!d->ring) {
-		err = -errno;
-		goto fail;
-	}
 	err = attach_all(d);
 	if (err)
 		goto fail;
@@ -229,13 +267,15 @@ const char *dmalog_why(const struct dmalog *d)
 
 int dmalog_fd(const struct dmalog *d)
 {
-	return ring_buffer__epoll_fd(d->ring);
+	return d->ring ? ring_buffer__epoll_fd(d->ring) : -1;
 }
 
 int dmalog_poll(struct dmalog *d, dmalog_cb cb, void *ctx)
 {
 	int err;
 
+	if (!d->ring)
+		return 0;
 	d->cb = cb;
 	d->ctx = ctx;
 	d->err = 0;
@@ -290,7 +330,8 @@ static int read_place(struct dmalog *d, unsigned int i, uint64_t time_ns, dmalog
 	e.pid = now.key >> 32;
 	e.tid = e.pid;
 	e.ioas = now.key & 0xffffffff;
-	memcpy(e.comm, now.comm, sizeof(e.comm) - 1);
+	memcpy(e.comm, now.comm, sizeof(e.comm));
+	make_plain(e.comm, sizeof(e.comm));
 	e.maps = now.maps - last->maps;
 	e.failed = now.failed - last->failed;
 	e.bytes = now.bytes - last->bytes;
@@ -310,7 +351,7 @@ int dmalog_read(struct dmalog *d, uint64_t time_ns, dmalog_cb cb, void *ctx)
 	err = attach_all(d);
 	if (!err)
 		err = dmalog_poll(d, cb, ctx);
-	for (i = 0; i < NR_PLACES && !err; i++) {
+	for (i = 0; d->skel && i < NR_PLACES && !err; i++) {
 		if (d->skel->bss->ioas[i].key > DMALOG_KEY_CLEARED)
 			err = read_place(d, i, time_ns, cb, ctx);
 	}
@@ -319,10 +360,14 @@ int dmalog_read(struct dmalog *d, uint64_t time_ns, dmalog_cb cb, void *ctx)
 
 struct dmalog_losses dmalog_losses(const struct dmalog *d)
 {
-	return d->skel->bss->losses;
+	struct dmalog_losses none = {};
+
+	return d->skel ? d->skel->bss->losses : none;
 }
 
 void dmalog_flushes(const struct dmalog *d, struct dmalog_flush f[DMALOG_REASONS + 1])
 {
-	memcpy(f, d->skel->bss->flushes, sizeof(d->skel->bss->flushes));
+	memset(f, 0, (DMALOG_REASONS + 1) * sizeof(*f));
+	if (d->skel)
+		memcpy(f, d->skel->bss->flushes, sizeof(d->skel->bss->flushes));
 }

@@ -9,6 +9,7 @@
 #define DMALOG_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,9 @@ enum dmalog_module {
 	DMALOG_KVM_MOD = 1u << 3,  /* effects and policy of VMs */
 	DMALOG_MODULES = 4	   /* their number */
 };
+
+/* Whether the kernel has that tracepoint, its module loaded; false also without privilege. */
+bool dmalog_has_tracepoint(const char *name);
 
 /*
  * Loads the programs and attaches those whose tracepoints are there.  0, also
@@ -45,7 +49,7 @@ unsigned int dmalog_attached(const struct dmalog *d);
  */
 const char *dmalog_why(const struct dmalog *d);
 
-/* Readable when dmalog_poll() has something. */
+/* Readable when dmalog_poll() has something; -1: nothing is attached yet. */
 int dmalog_fd(const struct dmalog *d);
 
 /* e is valid during the call.  Returns 0, or a negative errno that ends the reading. */

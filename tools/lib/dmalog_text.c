@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Events of the log in words, to JSON and back. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -269,17 +268,6 @@ static __s64 *member_of(const struct dmalog_event *e, const struct member *m)
 	return (__s64 *)((char *)e + m->offset);
 }
 
-/* Names come from the kernel; what is not printable ASCII is not kept. */
-static json_t *plain(const char *s, size_t size)
-{
-	char buf[DMALOG_DEV_LEN] = "";
-	size_t i;
-
-	for (i = 0; i < size && i < sizeof(buf) - 1 && s[i]; i++)
-		buf[i] = isprint((unsigned char)s[i]) ? s[i] : '?';
-	return json_string(buf);
-}
-
 json_t *dmalog_to_json(const struct dmalog_event *e)
 {
 	char words[256];
@@ -294,9 +282,8 @@ json_t *dmalog_to_json(const struct dmalog_event *e)
 	err |= json_object_set_new(o, "kind", json_string(dmalog_kind_name(e->kind)));
 	err |= json_object_set_new(o, "pid", json_integer(e->pid));
 	err |= json_object_set_new(o, "tid", json_integer(e->tid));
-	err |= json_object_set_new(o, "comm", plain(e->comm, sizeof(e->comm)));
-	err |= json_object_set_new(o, "device",
-				   e->dev[0] ? plain(e->dev, sizeof(e->dev)) : json_null());
+	err |= json_object_set_new(o, "comm", json_string(e->comm));
+	err |= json_object_set_new(o, "device", e->dev[0] ? json_string(e->dev) : json_null());
 	err |= json_object_set_new(o, "text", json_string(words));
 	for (i = 0; i < NR_MEMBERS; i++) {
 		if (e->kind < DMALOG_KINDS && members[i].kinds & 1u << e->kind)
@@ -344,14 +331,15 @@ int dmalog_from_json(struct jread *j, const json_t *obj, struct dmalog_event *e)
 	while (e->kind < DMALOG_KINDS && strcmp(kinds[e->kind], kind))
 		e->kind++;
 	if (e->kind == DMALOG_KINDS)
-		return jread_bad(j, "kind is no kind of event");
+		return jread_bad(j, "%skind is no kind of event", j->where);
 	for (i = 0; i < NR_MEMBERS; i++) {
 		const json_t *v = json_object_get(obj, members[i].name);
 
 		if (!(members[i].kinds & 1u << e->kind))
 			continue;
 		if (!json_is_integer(v))
-			return jread_bad(j, "%s is not a whole number", members[i].name);
+			return jread_bad(j, "%s%s is not a whole number", j->where,
+					 members[i].name);
 		*member_of(e, &members[i]) = json_integer_value(v);
 	}
 	return 0;

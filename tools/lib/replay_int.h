@@ -54,9 +54,10 @@ struct replay_counter {
 	const char *key;
 	size_t offset;
 	unsigned int known; /* enum wb_known without which it is null; 0: never */
+	bool added; /* to the format: older files do not have it, which says as much as null */
 };
 
-#define REPLAY_NR_COUNTERS 8
+#define REPLAY_NR_COUNTERS 9
 extern const struct replay_counter replay_counters[REPLAY_NR_COUNTERS];
 
 static inline uint64_t *replay_counter_of(struct wb_counters *c, unsigned int i)
@@ -90,6 +91,9 @@ int replay_read_key(struct replay_parse *l, const json_t *obj, const char *name,
  * the same process and id, the first that is not taken yet, else a new one.
  */
 int replay_find_key(struct replay_state *st, struct wb_vm *vm);
+
+/* "events" and what belongs to them, which older files do not have. */
+int replay_read_events(struct replay_parse *l, const json_t *root);
 
 /* Holds the sorted VMs of the line against those of the line before. */
 int replay_check_vms(struct replay_parse *l);

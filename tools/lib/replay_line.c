@@ -24,9 +24,12 @@ static unsigned int known_of(const json_t *sum_total)
 {
 	unsigned int known = 0;
 
-	for (unsigned int i = 0; i < REPLAY_NR_COUNTERS; i++)
-		if (!json_is_null(json_object_get(sum_total, replay_counters[i].key)))
+	for (unsigned int i = 0; i < REPLAY_NR_COUNTERS; i++) {
+		const json_t *v = json_object_get(sum_total, replay_counters[i].key);
+
+		if (!json_is_null(v) && (v || !replay_counters[i].added))
 			known |= replay_counters[i].known;
+	}
 	return known;
 }
 
@@ -302,6 +305,8 @@ static int read_line(struct replay_parse *l, const json_t *root, struct replay_h
 		err = read_vms(l, root);
 	if (!err)
 		err = read_victims(l, root);
+	if (!err)
+		err = replay_read_events(l, root);
 	if (err)
 		return err;
 	snapshot_sort(l->s);

@@ -24,6 +24,7 @@ const struct replay_counter replay_counters[REPLAY_NR_COUNTERS] = {
 	COUNTER(stall_ns, WB_KNOWN_STALL),
 	COUNTER(stall_idle_ns, WB_KNOWN_STALL),
 	COUNTER(cpus_flushed, WB_KNOWN_CPUS),
+	{ "skips_policy", offsetof(struct wb_counters, skips_policy), WB_KNOWN_REASON, true },
 };
 
 static int read_counters(struct replay_parse *l, const json_t *obj, struct wb_counters *c,
@@ -36,14 +37,18 @@ static int read_counters(struct replay_parse *l, const json_t *obj, struct wb_co
 		unsigned int needs = replay_counters[i].known;
 		uint64_t v = 0;
 
-		err = jread_u64_null(&l->j, obj, replay_counters[i].key, 0, REPLAY_LIMIT, &v,
-				     &null);
+		null = replay_counters[i].added && !json_object_get(obj, replay_counters[i].key);
+		if (!null)
+			err = jread_u64_null(&l->j, obj, replay_counters[i].key, 0, REPLAY_LIMIT,
+					     &v, &null);
 		if (!err && null != ((l->s->known & needs) != needs))
 			err = jread_bad(&l->j, "%s%s is %snull, unlike the others of its kind",
 					l->j.where, replay_counters[i].key, null ? "" : "not ");
 		*replay_counter_of(c, i) = v;
 	}
 	*max = 0;
+	if (!err && c->skips_policy > c->skips)
+		err = jread_bad(&l->j, "%sskips_policy is more than skips", l->j.where);
 	return err ? err : jread_u64_null(&l->j, obj, "max_ns", 0, REPLAY_LIMIT, max, &null);
 }
 
@@ -260,6 +265,28 @@ static int read_devices(struct replay_parse *l, const json_t *vm_obj, size_t nr,
 	return 0;
 }
 
+static int read_policy(struct replay_parse *l, const json_t *obj, enum wb_policy *out)
+{
+	static const char *const names[] = {
+		[WB_POLICY_NONE] = "none",
+		[WB_POLICY_FORCE] = "force",
+		[WB_POLICY_PAUSE] = "pause",
+	};
+	const json_t *v = json_object_get(obj, "policy");
+
+	*out = WB_POLICY_UNKNOWN;
+	if (!v || json_is_null(v))
+		return 0;
+	for (unsigned int i = 1; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (json_is_string(v) && !strcmp(json_string_value(v), names[i])) {
+			*out = i;
+			l->s->known |= WB_KNOWN_POLICY;
+			return 0;
+		}
+	}
+	return jread_bad(&l->j, "%spolicy is neither none, force, pause nor null", l->j.where);
+}
+
 static int read_identity(struct replay_parse *l, const json_t *obj, struct wb_vm *vm)
 {
 	uint64_t pid;
@@ -277,6 +304,8 @@ static int read_identity(struct replay_parse *l, const json_t *obj, struct wb_vm
 		err = jread_bool(&l->j, obj, "ended", &vm->ended);
 	if (!err)
 		err = jread_bool_null(&l->j, obj, "noncoherent", &noncoherent);
+	if (!err)
+		err = read_policy(l, obj, &vm->policy);
 	if (err)
 		return err;
 	vm->pid = pid;
@@ -297,6 +326,7 @@ static int begin_before(struct wb_snapshot *s, const struct wb_vm *vm, struct wb
 	b->pid = vm->pid;
 	b->start = vm->start;
 	b->noncoherent = vm->noncoherent;
+	b->policy = vm->policy;
 	b->vcpus_unknown = vm->vcpus_unknown;
 	b->id = vm->id ? strdup(vm->id) : NULL;
 	b->name = strdup(vm->name);

@@ -33,6 +33,8 @@ void snapshot_clear(struct wb_snapshot *s)
 		victim_clear(&s->victims[i]);
 	free(s->vms);
 	free(s->victims);
+	free(s->events);
+	free(s->events_why);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -66,6 +68,11 @@ static void *array_add(void **array, size_t *n, size_t size)
 struct wb_vm *snapshot_add_vm(struct wb_snapshot *s)
 {
 	return array_add((void **)&s->vms, &s->nr_vms, sizeof(*s->vms));
+}
+
+struct dmalog_event *snapshot_add_event(struct wb_snapshot *s)
+{
+	return array_add((void **)&s->events, &s->nr_events, sizeof(*s->events));
 }
 
 struct wb_vcpu *snapshot_add_vcpu(struct wb_vm *vm)
@@ -242,6 +249,7 @@ void counters_add(struct wb_counters *to, const struct wb_counters *c)
 	to->exits += c->exits;
 	to->flushes += c->flushes;
 	to->skips += c->skips;
+	to->skips_policy += c->skips_policy;
 	to->untimed += c->untimed;
 	to->emulation_ns += c->emulation_ns;
 	to->stall_ns += c->stall_ns;
@@ -260,6 +268,7 @@ void counters_sub(struct wb_counters *to, const struct wb_counters *c)
 	to->exits = minus(to->exits, c->exits);
 	to->flushes = minus(to->flushes, c->flushes);
 	to->skips = minus(to->skips, c->skips);
+	to->skips_policy = minus(to->skips_policy, c->skips_policy);
 	to->untimed = minus(to->untimed, c->untimed);
 	to->emulation_ns = minus(to->emulation_ns, c->emulation_ns);
 	to->stall_ns = minus(to->stall_ns, c->stall_ns);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../../bpf/dmalog_abi.h"
 #include "../../bpf/wbinvd_abi.h"
 
 /* Which figures the source can know; the others are null everywhere. */
@@ -22,6 +23,9 @@ enum wb_known {
 	WB_KNOWN_CPUS = 1u << 2,	/* cpus_flushed */
 	WB_KNOWN_STALL = 1u << 3,	/* stall_ns, stall_idle_ns, victims */
 	WB_KNOWN_NONCOHERENT = 1u << 4, /* non-coherent or not, VMs from before */
+	WB_KNOWN_REASON = 1u << 5,	/* skips_coherent, skips_policy */
+	WB_KNOWN_EVENTS = 1u << 6,	/* events */
+	WB_KNOWN_POLICY = 1u << 7,	/* this kernel has policies */
 };
 
 /* A fact that may be unknown. */
@@ -36,6 +40,16 @@ struct wb_counters {
 	uint64_t stall_ns;	/* callbacks on busy CPUs other than the flushing one */
 	uint64_t stall_idle_ns; /* the same on idle CPUs */
 	uint64_t cpus_flushed;	/* the flushing CPU included */
+	uint64_t
+		skips_policy; /* of skips: user space has KVM skip, the others are of coherent VMs */
+};
+
+/* What user space has told KVM to do for a VM (KVM_CAP_X86_NONCOHERENT_DMA). */
+enum wb_policy {
+	WB_POLICY_UNKNOWN, /* of kernels that have none, too */
+	WB_POLICY_NONE,
+	WB_POLICY_FORCE, /* as if nothing did non-coherent DMA */
+	WB_POLICY_PAUSE, /* WBINVD is skipped for now */
 };
 
 struct wb_vcpu {
@@ -62,6 +76,7 @@ struct wb_vm {
 	char *name;		 /* valid UTF-8, never NULL */
 	bool ended;		 /* set in exactly one snapshot, then the VM is left out */
 	enum wb_tri noncoherent; /* of an ended VM the last known */
+	enum wb_policy policy;	 /* the same */
 	bool vcpus_unknown;	 /* vcpus has one element that stands for all of them */
 	size_t nr_vcpus;	 /* only those that executed WBINVD */
 	struct wb_vcpu *vcpus;	 /* sorted by id */
@@ -106,6 +121,11 @@ struct wb_snapshot {
 	struct wb_vm *vms; /* sorted by key */
 	size_t nr_victims;
 	struct wb_victim *victims; /* sorted, each kind, process and culprit once */
+	/* What happened in the interval, in order; see tools/lib/dmalog.h. */
+	size_t nr_events;
+	struct dmalog_event *events;
+	uint64_t events_lost; /* so far: they found no room */
+	char *events_why;     /* why there are none, or not all; NULL: nothing to say */
 };
 
 /* An empty snapshot, to be filled and handed to snapshot_free(); NULL: no memory. */
@@ -122,6 +142,7 @@ void snapshot_clear(struct wb_snapshot *s);
 struct wb_vm *snapshot_add_vm(struct wb_snapshot *s);
 struct wb_vcpu *snapshot_add_vcpu(struct wb_vm *vm);
 struct wb_victim *snapshot_add_victim(struct wb_snapshot *s);
+struct dmalog_event *snapshot_add_event(struct wb_snapshot *s);
 
 /*
  * Sorts VMs by key, each VM's vCPUs by id, and victims by who and by whom;

@@ -22,8 +22,11 @@ struct batch {
 	bool started;
 	struct selection frame;	     /* CSV */
 	struct selection rows;	     /* the view's columns */
+	struct selection events;     /* of the log */
 	struct out_field *vcpu_cols; /* in the places of rows */
 	struct selection vcpus;
+	/* The same for kernels without policies, where that column would be empty. */
+	struct selection rows_plain, vcpus_plain;
 	struct frame_json *json;
 };
 
@@ -72,20 +75,51 @@ static int vcpu_columns(struct batch *b)
 	return 0;
 }
 
+/* All but the place at, of nobody's own choice. */
+static int leave_out(const struct selection *from, size_t at, struct selection *to)
+{
+	to->f = calloc(from->n, sizeof(*to->f));
+	if (!to->f)
+		return -ENOMEM;
+	for (size_t i = 0; i < from->n; i++) {
+		if (i != at)
+			to->f[to->n++] = from->f[i];
+	}
+	return 0;
+}
+
+static int plain_columns(struct batch *b)
+{
+	size_t at = 0;
+	int err;
+
+	while (at < b->rows.n && (b->cfg.fields || strcmp(b->rows.f[at]->path, "policy")))
+		at++;
+	err = leave_out(&b->rows, at, &b->rows_plain);
+	return err ? err : leave_out(&b->vcpus, at, &b->vcpus_plain);
+}
+
 static int table_open(struct batch *b)
 {
 	int err;
 
+	err = out_select(event_fields, NULL, &b->events.f, &b->events.n);
+	if (err)
+		return err;
 	switch (b->cfg.view) {
 	case BATCH_VICTIMS:
 		return out_select(victim_fields, NULL, &b->rows.f, &b->rows.n);
 	case BATCH_DEVICES:
 		return out_select(device_fields, NULL, &b->rows.f, &b->rows.n);
+	case BATCH_LOG:
+		return 0;
 	case BATCH_VMS:
 		break;
 	}
 	err = out_select(vm_fields, b->cfg.fields, &b->rows.f, &b->rows.n);
-	return err ? err : vcpu_columns(b);
+	if (!err)
+		err = vcpu_columns(b);
+	return err ? err : plain_columns(b);
 }
 
 static int csv_open(struct batch *b)
@@ -135,6 +169,9 @@ void batch_close(struct batch *b)
 	free(b->frame.f);
 	free(b->rows.f);
 	free(b->vcpus.f);
+	free(b->rows_plain.f);
+	free(b->vcpus_plain.f);
+	free(b->events.f);
 	free(b->vcpu_cols);
 	free(b);
 }
@@ -178,6 +215,11 @@ char *batch_headline(const struct frame *f, const struct source *src, char *buf,
 
 static int vm_rows(struct batch *b, struct model *m, const struct frame *f)
 {
+	bool policy = f->cur->known & WB_KNOWN_POLICY;
+	const struct selection *rows = policy ? &b->rows : &b->rows_plain;
+	const struct selection *vcpu_cols = policy ? &b->vcpus : &b->vcpus_plain;
+
+	out_table_header(b->f, rows->f, rows->n);
 	for (size_t i = 0; i < f->nr_vms; i++) {
 		struct vm_row row = { .frame = f, .vm = &f->vms[i] };
 		struct frame_vcpu *vcpus;
@@ -188,7 +230,7 @@ static int vm_rows(struct batch *b, struct model *m, const struct frame *f)
 		if (row.vm->cur->ended && asprintf(&label, "(ended) %s", row.vm->cur->name) < 0)
 			return -ENOMEM;
 		row.label = label;
-		out_table_row(b->f, b->rows.f, b->rows.n, &row);
+		out_table_row(b->f, rows->f, rows->n, &row);
 		free(label);
 		if (!b->cfg.vcpus)
 			continue;
@@ -201,7 +243,7 @@ static int vm_rows(struct batch *b, struct model *m, const struct frame *f)
 			};
 
 			snprintf(v.label, sizeof(v.label), "  vCPU %u", vcpus[k].cur->id);
-			out_table_row(b->f, b->vcpus.f, b->vcpus.n, &v);
+			out_table_row(b->f, vcpu_cols->f, vcpu_cols->n, &v);
 		}
 	}
 	return 0;
@@ -229,28 +271,51 @@ static void device_rows(struct batch *b, const struct frame *f)
 	}
 }
 
+/* What happened in the interval; where that is not known, why. */
+static void log_rows(struct batch *b, const struct frame *f)
+{
+	out_table_header(b->f, b->events.f, b->events.n);
+	for (size_t i = f->nr_events - f->nr_new_events; i < f->nr_events; i++) {
+		struct event_row row;
+
+		event_row_init(&row, f->events[i]);
+		out_table_row(b->f, b->events.f, b->events.n, &row);
+	}
+	if (f->cur->events_why)
+		fprintf(b->f, "The log is not complete: %s\n", f->cur->events_why);
+	if (f->cur->events_lost)
+		fprintf(b->f, "Events that found no room so far: %llu\n",
+			(unsigned long long)f->cur->events_lost);
+}
+
 static int table_frame(struct batch *b, struct model *m, const struct frame *f,
 		       const struct source *src)
 {
 	char line[256];
+	int err = 0;
 
 	if (b->started)
 		fputc('\n', b->f);
 	fprintf(b->f, "%s\n", batch_headline(f, src, line, sizeof(line)));
 	if (src->notice)
 		fprintf(b->f, "%s\n", src->notice);
-	out_table_header(b->f, b->rows.f, b->rows.n);
+	if (b->cfg.view == BATCH_VICTIMS || b->cfg.view == BATCH_DEVICES)
+		out_table_header(b->f, b->rows.f, b->rows.n);
 	switch (b->cfg.view) {
 	case BATCH_VICTIMS:
 		victim_rows(b, f);
-		return 0;
+		break;
 	case BATCH_DEVICES:
 		device_rows(b, f);
-		return 0;
-	case BATCH_VMS:
 		break;
+	case BATCH_LOG:
+		break;
+	case BATCH_VMS:
+		err = vm_rows(b, m, f);
 	}
-	return vm_rows(b, m, f);
+	if (!err && (b->cfg.log || b->cfg.view == BATCH_LOG))
+		log_rows(b, f);
+	return err;
 }
 
 static void csv_frame(struct batch *b, const struct frame *f, const struct source *src)
@@ -290,7 +355,7 @@ int batch_frame(struct batch *b, struct model *m, const struct frame *f, const s
 	}
 	b->started = true;
 	errno = 0;
-	if (fflush(b->f) || ferror(b->f))
-		return errno ? -errno : -EIO;
+	if ((fflush(b->f) || ferror(b->f)) && !err)
+		err = errno ? -errno : -EIO;
 	return err;
 }

@@ -6,12 +6,13 @@
 #include "fields.h"
 
 enum batch_format { BATCH_TABLE, BATCH_CSV, BATCH_JSON };
-enum batch_view { BATCH_VMS, BATCH_VICTIMS, BATCH_DEVICES };
+enum batch_view { BATCH_VMS, BATCH_VICTIMS, BATCH_DEVICES, BATCH_LOG };
 
 struct batch_config {
 	enum batch_format format;
 	enum batch_view view;	      /* tables only */
 	bool vcpus;		      /* tables and JSON */
+	bool log;		      /* tables: the interval's events below */
 	const char *fields;	      /* -o: paths of vm_fields, NULL: the defaults */
 	const struct out_field *sort; /* a field of vm_fields, NULL: the most expensive first */
 	bool reverse;

@@ -12,6 +12,7 @@
 #include <bpf/libbpf.h>
 #include <linux/capability.h>
 
+#include "../lib/dmalog.h"
 #include "../lib/log.h"
 #include "bpf_obj.h"
 #include "kprobe_set.h"
@@ -28,6 +29,7 @@ enum set {
 	DESTROY_FENTRY = 1 << 6,
 	DESTROY_KPROBE = 1 << 7,
 	ITER = 1 << 8,
+	MAIN_TOLD = 1 << 9,
 };
 
 #define CALLBACKS (CALLBACK_FENTRY | CALLBACK_KPROBE)
@@ -59,6 +61,8 @@ static const struct prog_desc {
 	const char *fn;
 	bool optional; /* the function may not exist, e.g. be inlined */
 } descs[] = {
+	{ "rt_told_begin", MAIN_TOLD, RAW_TRACEPOINT, "kvm_wbinvd_begin" },
+	{ "rt_told_end", MAIN_TOLD, RAW_TRACEPOINT, "kvm_wbinvd_end" },
 	{ "fe_begin", MAIN_FENTRY, TRAMPOLINE, "kvm_emulate_wbinvd" },
 	{ "fe_end", MAIN_FENTRY, TRAMPOLINE, "kvm_emulate_wbinvd" },
 	{ "fe_emul_begin", MAIN_FENTRY, TRAMPOLINE, "emulator_wbinvd", .optional = true },
@@ -97,6 +101,12 @@ static const struct rung {
 	unsigned int known_callback; /* in addition, with the callback probed */
 	unsigned int beside[4];	     /* 0 ends the list and means nothing beside */
 } rungs[] = {
+	{ "tracepoint",
+	  "function",
+	  MAIN_TOLD,
+	  WB_KNOWN_OUTCOME | WB_KNOWN_TIME | WB_KNOWN_CPUS | WB_KNOWN_NONCOHERENT | WB_KNOWN_REASON,
+	  WB_KNOWN_STALL,
+	  { CALLBACK_FENTRY | DESTROY_FENTRY, CALLBACK_KPROBE | DESTROY_KPROBE, DESTROY_FENTRY } },
 	{ "fentry",
 	  "function",
 	  MAIN_FENTRY,
@@ -256,6 +266,8 @@ static int configure(struct bpf_obj *o, const struct source_config *cfg, const s
 	o->skel->rodata->have_callback = sets & CALLBACKS;
 	o->skel->rodata->callback_skipped = sets & CALLBACK_KPROBE;
 	o->skel->rodata->count_open = r->main == MAIN_EXIT;
+	o->skel->rodata->told = r->main == MAIN_TOLD;
+	o->skel->rodata->have_destroy = sets & DESTROYS;
 
 	for (i = 0; i < WB_HIST_TABLE; i++)
 		o->skel->rodata->hist_slots[i] = wb_hist_slot(i * WB_HIST_TABLE_STEP);
@@ -518,7 +530,8 @@ static const struct rung *find_rung(const char *name)
 int bpf_obj_check(const struct source_config *cfg)
 {
 	if (cfg->wanted && !find_rung(cfg->wanted)) {
-		log_err("unknown source \"%s\": use fentry, kprobe, exit or insn", cfg->wanted);
+		log_err("unknown source \"%s\": use tracepoint, fentry, kprobe, exit or insn",
+			cfg->wanted);
 		return -EINVAL;
 	}
 	if (!privileged()) {
@@ -551,8 +564,8 @@ int bpf_obj_open(struct bpf_obj **out, const struct source_config *cfg)
 {
 	const struct rung *wanted = cfg->wanted ? find_rung(cfg->wanted) : NULL;
 	char *notice = NULL;
+	int err = -EOPNOTSUPP;
 	unsigned int i;
-	int err;
 
 	libbpf_set_print(on_libbpf_print);
 	if (!kvm_loaded() || (wanted && wanted->main == MAIN_EXIT && !vendor_loaded()))
@@ -560,6 +573,16 @@ int bpf_obj_open(struct bpf_obj **out, const struct source_config *cfg)
 	for (i = 0; i < NR_RUNGS; i++) {
 		const struct rung *r = wanted ? wanted : &rungs[i];
 
+		if (r->main == MAIN_TOLD && !dmalog_has_tracepoint("kvm_wbinvd_end")) {
+			/* Most kernels have none, and nobody misses them there. */
+			if (!wanted)
+				continue;
+			snprintf(last_complaint, sizeof(last_complaint),
+				 "this kernel has no such tracepoints");
+			err = -ENOENT;
+			note_refusal(&notice, r, err);
+			break;
+		}
 		err = try_beside(out, cfg, r);
 		if (!err) {
 			(*out)->notice = notice;
@@ -595,8 +618,9 @@ void bpf_obj_close(struct bpf_obj *o)
 	free(o);
 }
 
-uint32_t bpf_obj_next_epoch(struct bpf_obj *o)
+uint32_t bpf_obj_next_epoch(struct bpf_obj *o, uint64_t now)
 {
+	__atomic_store_n(&o->skel->bss->reading_ns, now, __ATOMIC_RELAXED);
 	return __atomic_fetch_add(&o->skel->data->epoch, 1ULL << WB_MAX_NS_BITS,
 				  __ATOMIC_RELAXED) >>
 	       WB_MAX_NS_BITS;
@@ -641,7 +665,8 @@ static uint64_t skipped_calls(struct bpf_obj *o, enum set set, const __u64 *runs
 
 uint64_t bpf_obj_skipped_begins(struct bpf_obj *o)
 {
-	return recursion_misses(o, "fe_begin") + recursion_misses(o, "fe_emul_begin") +
+	return recursion_misses(o, "rt_told_begin") + recursion_misses(o, "fe_begin") +
+	       recursion_misses(o, "fe_emul_begin") +
 	       skipped_calls(o, MAIN_KPROBE, &o->skel->bss->kprobe_begins, o->early_begins);
 }
 

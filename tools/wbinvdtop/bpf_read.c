@@ -192,6 +192,7 @@ static void take_vcpu(struct wb_vcpu *v, const struct wb_vcpu_val *e, uint32_t e
 	v->total.exits = e->flushes + e->skips;
 	v->total.flushes = e->flushes;
 	v->total.skips = e->skips;
+	v->total.skips_policy = e->skips_policy;
 	v->total.untimed = e->untimed;
 	v->total.emulation_ns = e->emulation_ns;
 	v->total.stall_ns = e->stall_ns;
@@ -206,17 +207,30 @@ static void take_vcpu(struct wb_vcpu *v, const struct wb_vcpu_val *e, uint32_t e
  * An exit that has been open for longer than any exit takes has ended unseen;
  * the kernel side settles it with the vCPU's next one or its end.
  */
-static void settle_stale(struct wb_vcpu *v, const struct wb_vcpu_val *e, uint64_t now)
+static void settle_stale(struct wb_vcpu *v, const struct wb_vcpu_val *e, const struct reading *r,
+			 bool told)
 {
+	uint64_t now = r->s->time_ns;
+	bool flush;
+
 	if (!e->open_seq || now < e->begin_ns || now - e->begin_ns < 1000000000ULL)
+		return;
+	/* The time may be that of the reading before the exit began. */
+	if (told && e->begin_ns >= r->last_ns)
 		return;
 	v->total.exits++;
 	v->total.untimed++;
-	if (e->flush_seq == (e->open_seq & ~WB_ATTENTION) || (!e->pending_cpus && e->noncoherent)) {
+	if (told)
+		flush = !(e->open_seq & WB_TOLD_COHERENT);
+	else
+		flush = e->flush_seq == (e->open_seq & ~WB_ATTENTION) ||
+			(!e->pending_cpus && e->noncoherent);
+	if (flush) {
 		v->total.flushes++;
 		v->total.cpus_flushed += e->pending_cpus;
 	} else {
 		v->total.skips++;
+		v->total.skips_policy += told && e->open_seq == WB_TOLD_POLICY;
 	}
 }
 
@@ -248,7 +262,7 @@ static int on_vcpu(struct bpf_source *b, const void *key, const void *value, voi
 		return -ENOMEM;
 	b->ends_alone_now += e->ends_alone;
 	take_vcpu(v, e, r->epoch);
-	settle_stale(v, e, r->s->time_ns);
+	settle_stale(v, e, r, b->obj->known & WB_KNOWN_REASON);
 	state->has_entries = true;
 	if (!state->listed)
 		state->noncoherent = e->noncoherent ? WB_YES : WB_NO;
@@ -419,6 +433,7 @@ static int list_vms(struct bpf_source *b, uint64_t now)
 			continue;
 		s->listed = true;
 		s->noncoherent = l.rec[i].noncoherent ? WB_YES : WB_NO;
+		s->policy = vm_policy_of(l.rec[i].policy);
 	}
 	free(l.rec);
 	b->listed = !err;
@@ -502,6 +517,7 @@ static int finish_vms(struct bpf_source *b, struct wb_snapshot *s)
 		if (err)
 			return err;
 		vm->noncoherent = states[i].noncoherent;
+		vm->policy = states[i].policy;
 		vm->ended = has_ended(b, &states[i]);
 	}
 	snapshot_sort(s);
@@ -619,11 +635,16 @@ static uint64_t lost(struct bpf_source *b, uint64_t skipped)
 int bpf_read_maps(struct bpf_source *b, struct wb_snapshot *s)
 {
 	uint64_t skipped = bpf_obj_skipped_begins(b->obj);
-	struct reading r = { .s = s, .epoch = bpf_obj_next_epoch(b->obj) };
+	struct reading r = {
+		.s = s,
+		.epoch = bpf_obj_next_epoch(b->obj, s->time_ns),
+		.last_ns = b->last_ns,
+	};
 	/* Rows that this reading shows are summed from there, not from here. */
 	struct wb_counters ended = b->ended;
 	int err;
 
+	b->last_ns = s->time_ns;
 	b->ends_alone_now = 0;
 	vm_table_begin(b->vms);
 	err = list_vms(b, s->time_ns);

@@ -17,20 +17,23 @@ enum {
 	KEY_REPLAY,
 	KEY_VCPUS,
 	KEY_VIEW,
+	KEY_LOG,
 	KEY_THRESHOLD,
 	KEY_MAP_ENTRIES,
 };
 
 static const struct argp_option options[] = {
 	{ 0, 0, 0, 0, "What is shown:", 3 },
-	{ "view", KEY_VIEW, "VIEW", 0, "vms, victims or devices (vms); also a key of the screen",
-	  3 },
+	{ "view", KEY_VIEW, "VIEW", 0,
+	  "vms, victims, devices or log (vms); also a key of the screen", 3 },
 	{ "vcpus", KEY_VCPUS, 0, 0, "Each VM's vCPUs below it", 3 },
+	{ "log", KEY_LOG, 0, 0, "What was attached, mapped or changed, below each frame of text",
+	  3 },
 	{ "threshold", KEY_THRESHOLD, "NS", 0,
 	  "Report each flush that takes longer than NS nanoseconds", 3 },
 	{ 0, 0, 0, 0, "Where it comes from:", 4 },
 	{ "source", KEY_SOURCE, "NAME", 0,
-	  "fentry, kprobe, exit or insn instead of the first of them that works", 4 },
+	  "tracepoint, fentry, kprobe, exit or insn instead of the first of them that works", 4 },
 	{ "replay", KEY_REPLAY, "FILE", 0, "A recording made with --record", 4 },
 	{ "map-entries", KEY_MAP_ENTRIES, "N", 0,
 	  "Room in the kernel for N vCPUs and N victims, 1 to 1048576 (16384)", 4 },
@@ -44,7 +47,7 @@ static const char doc[] =
 
 static error_t set_source(struct config *cfg, const char *arg)
 {
-	static const char *const rungs[] = { "fentry", "kprobe", "exit", "insn" };
+	static const char *const rungs[] = { "tracepoint", "fentry", "kprobe", "exit", "insn" };
 
 	for (size_t i = 0; i < sizeof(rungs) / sizeof(rungs[0]); i++) {
 		if (!strcmp(arg, rungs[i])) {
@@ -57,7 +60,7 @@ static error_t set_source(struct config *cfg, const char *arg)
 		cfg->src.replay = arg + 7;
 		return 0;
 	}
-	return opts_bad("--source", arg, "fentry, kprobe, exit, insn or replay:FILE");
+	return opts_bad("--source", arg, "tracepoint, fentry, kprobe, exit, insn or replay:FILE");
 }
 
 static error_t set_view(struct config *cfg, const char *arg)
@@ -66,6 +69,7 @@ static error_t set_view(struct config *cfg, const char *arg)
 		[BATCH_VMS] = "vms",
 		[BATCH_VICTIMS] = "victims",
 		[BATCH_DEVICES] = "devices",
+		[BATCH_LOG] = "log",
 	};
 
 	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {
@@ -74,7 +78,7 @@ static error_t set_view(struct config *cfg, const char *arg)
 			return 0;
 		}
 	}
-	return opts_bad("--view", arg, "vms, victims or devices");
+	return opts_bad("--view", arg, "vms, victims, devices or log");
 }
 
 static error_t parse_opt(int key, char *arg, struct argp_state *state)
@@ -95,6 +99,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_VCPUS:
 		cfg->vcpus = true;
+		return 0;
+	case KEY_LOG:
+		cfg->log = true;
 		return 0;
 	case KEY_VIEW:
 		return set_view(cfg, arg);
@@ -136,6 +143,10 @@ static int check_together(const struct config *cfg)
 		return refuse("--view goes with text: JSON frames hold every view");
 	if (cfg->view != BATCH_VMS && cfg->o.format == OPTS_CSV)
 		return refuse("--view goes with text: CSV rows are VMs");
+	if (cfg->log && cfg->o.format == OPTS_JSON)
+		return refuse("--log goes with text: JSON frames hold the events");
+	if (cfg->log && cfg->o.format == OPTS_CSV)
+		return refuse("--log goes with text: CSV rows are VMs");
 	if (cfg->vcpus && cfg->o.format == OPTS_CSV)
 		return refuse("--vcpus goes with text and --json: CSV rows are VMs");
 	if (cfg->view != BATCH_VMS && cfg->o.fields)

@@ -11,6 +11,7 @@ struct config {
 	struct source_config src;
 	enum batch_view view;
 	bool vcpus;		      /* --vcpus */
+	bool log;		      /* --log */
 	const struct out_field *sort; /* NULL: the most expensive first */
 };
 

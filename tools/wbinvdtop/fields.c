@@ -56,6 +56,8 @@ enum stat_item {
 	STAT_p50_ns,
 	STAT_p99_ns,
 	STAT_max_ns,
+	STAT_skips_coherent,
+	STAT_skips_policy,
 };
 
 static void stat_value(const struct wb_stat *s, unsigned int known, enum stat_item item,
@@ -86,6 +88,10 @@ static void stat_value(const struct wb_stat *s, unsigned int known, enum stat_it
 		return set_u64_if(v, (known & WB_KNOWN_TIME) && s->p99_ns, s->p99_ns);
 	case STAT_max_ns:
 		return set_u64_if(v, (known & WB_KNOWN_TIME) && s->max_ns, s->max_ns);
+	case STAT_skips_coherent:
+		return set_u64_if(v, known & WB_KNOWN_REASON, s->c.skips - s->c.skips_policy);
+	case STAT_skips_policy:
+		return set_u64_if(v, known & WB_KNOWN_REASON, s->c.skips_policy);
 	}
 }
 
@@ -163,7 +169,9 @@ static void derived_value(const struct wb_stat *s, const struct frame *f, enum d
 	X(__VA_ARGS__, mean_ns, NS, "mean", "mean of the timed exits")                           \
 	X(__VA_ARGS__, p50_ns, NS, "p50", "median, upper bucket bound")                          \
 	X(__VA_ARGS__, p99_ns, NS, "p99", "99th percentile, upper bucket bound")                 \
-	X(__VA_ARGS__, max_ns, NS, "max", "longest of the timed exits")
+	X(__VA_ARGS__, max_ns, NS, "max", "longest of the timed exits")                          \
+	X(__VA_ARGS__, skips_coherent, COUNT, "skip.c", "skips because the VM is coherent")      \
+	X(__VA_ARGS__, skips_policy, COUNT, "skip.p", "skips because of the VM's policy")
 
 #define STAT_GETTER(fn, row, stat, path, pfx, shown, item, unit, title, help) \
 	static void fn##_##item(const void *p, struct out_value *v)           \
@@ -173,13 +181,13 @@ static void derived_value(const struct wb_stat *s, const struct frame *f, enum d
 		stat_value(&r->stat, r->frame->cur->known, STAT_##item, v);   \
 	}
 
-#define STAT_FIELD(fn, row, stat, path, pfx, shown, item, unit, title, help) \
-	{ path #item,                                                        \
-	  pfx title,                                                         \
-	  help,                                                              \
-	  OUT_##unit,                                                        \
-	  (shown) && STAT_##item >= STAT_mean_ns ? OUT_IN_TABLE : 0,         \
-	  sizeof(pfx title) > 7 ? sizeof(pfx title) - 1 : 6,                 \
+#define STAT_FIELD(fn, row, stat, path, pfx, shown, item, unit, title, help)                       \
+	{ path #item,                                                                              \
+	  pfx title,                                                                               \
+	  help,                                                                                    \
+	  OUT_##unit,                                                                              \
+	  (shown) && STAT_##item >= STAT_mean_ns && STAT_##item <= STAT_max_ns ? OUT_IN_TABLE : 0, \
+	  sizeof(pfx title) > 7 ? sizeof(pfx title) - 1 : 6,                                       \
 	  fn##_##item },
 
 #define SUM_TOTAL(X)  STATS(X, sum_total, frame_row, frame->sum_total, "sum.total.", "t.", 0)
@@ -343,6 +351,18 @@ GET(vm_noncoherent, vm_row)
 		set_bool(v, r->vm->cur->noncoherent == WB_YES);
 }
 
+GET(vm_policy, vm_row)
+{
+	static const char *const names[] = {
+		[WB_POLICY_UNKNOWN] = NULL,
+		[WB_POLICY_NONE] = "none",
+		[WB_POLICY_FORCE] = "force",
+		[WB_POLICY_PAUSE] = "pause",
+	};
+
+	set_str(v, names[r->vm->cur->policy]);
+}
+
 VM_TOTAL(STAT_GETTER)
 VM_DELTA(STAT_GETTER)
 VM_RATES(DERIVED_GETTER)
@@ -358,6 +378,8 @@ const struct out_field vm_fields[] = {
 	{ "ended", "ended", "the VM is gone, this is its last frame", OUT_PLAIN, 0, 5, vm_ended },
 	{ "noncoherent", "NC", "non-coherent DMA: its WBINVDs flush", OUT_PLAIN, OUT_IN_TABLE, 3,
 	  vm_noncoherent },
+	{ "policy", "policy", "what user space has KVM do: none, force (as if coherent), pause",
+	  OUT_PLAIN, OUT_IN_TABLE | OUT_LEFT, 6, vm_policy },
 	/* clang-format off */
 	VM_TOTAL(STAT_FIELD)
 	VM_RATES(DERIVED_FIELD)

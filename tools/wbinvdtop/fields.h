@@ -39,11 +39,20 @@ struct device_row {
 	const struct wb_device *dev;
 };
 
+struct event_row {
+	const struct frame_event *e;
+	char time[24];	/* of the day, local */
+	char text[256]; /* what happened */
+};
+
+void event_row_init(struct event_row *row, const struct frame_event *e);
+
 extern const struct out_field frame_fields[]; /* schema, source, ... lost.*, sum.* */
 extern const struct out_field vm_fields[];    /* id, pid, ... total.*, delta.*, derived rates */
 extern const struct out_field vcpu_fields[];
 extern const struct out_field victim_fields[];
 extern const struct out_field device_fields[];
+extern const struct out_field event_fields[]; /* of the log */
 
 /*
  * Sort key: a field of vm_fields; descending for numbers and truth,

@@ -2,10 +2,12 @@
 #include "frame_json.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../lib/devices.h"
+#include "../lib/dmalog.h"
 
 /* One kind of object: its fields, and what writes row after row. */
 struct kind {
@@ -24,6 +26,7 @@ struct frame_json {
 	struct kind victim;
 	struct kind device;
 	FILE *f; /* of the frame at hand */
+	int err; /* why it could not be written */
 	size_t used;
 	char buf[16384];
 };
@@ -100,10 +103,17 @@ int frame_json_new(struct frame_json **out, const char *vm_paths, bool vcpus, bo
 	return 0;
 }
 
-/* Errors show in ferror(). */
+/* ferror() alone does not say why. */
+static void write_out(struct frame_json *j, const char *s, size_t len)
+{
+	errno = 0;
+	if (fwrite(s, 1, len, j->f) != len && !j->err)
+		j->err = errno ? -errno : -EIO;
+}
+
 static void drain(struct frame_json *j)
 {
-	fwrite(j->buf, 1, j->used, j->f);
+	write_out(j, j->buf, j->used);
 	j->used = 0;
 }
 
@@ -112,7 +122,7 @@ static void append(struct frame_json *j, const char *s, size_t len)
 	if (len > sizeof(j->buf) - j->used)
 		drain(j);
 	if (len > sizeof(j->buf)) {
-		fwrite(s, 1, len, j->f);
+		write_out(j, s, len);
 		return;
 	}
 	memcpy(j->buf + j->used, s, len);
@@ -261,6 +271,57 @@ static int put_victims(struct frame_json *j, const struct frame *fr)
 	return err;
 }
 
+static int put_event(struct frame_json *j, const struct frame_event *e)
+{
+	json_t *o = dmalog_to_json(&e->e);
+	char *text = NULL;
+
+	if (o && !json_object_set_new(o, "vm", e->id ? json_string(e->id) : json_null()))
+		text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
+	json_decref(o);
+	if (!text)
+		return -ENOMEM;
+	put(j, text);
+	free(text);
+	return 0;
+}
+
+static int put_json_str(struct frame_json *j, const char *s)
+{
+	json_t *o = s ? json_string(s) : json_null();
+	char *text = o ? json_dumps(o, JSON_ENCODE_ANY) : NULL;
+
+	json_decref(o);
+	if (!text)
+		return -ENOMEM;
+	put(j, text);
+	free(text);
+	return 0;
+}
+
+/* Of the interval. */
+static int put_events(struct frame_json *j, const struct frame *fr)
+{
+	int err = 0;
+
+	put(j, ",\"events_why\":");
+	err = put_json_str(j, fr->cur->events_why);
+	if (!(fr->cur->known & WB_KNOWN_EVENTS)) {
+		put(j, ",\"events\":null,\"events_lost\":null");
+		return err;
+	}
+	put(j, ",\"events_lost\":");
+	put_number(j, fr->cur->events_lost);
+	put(j, ",\"events\":[");
+	for (size_t i = fr->nr_events - fr->nr_new_events; !err && i < fr->nr_events; i++) {
+		if (i > fr->nr_events - fr->nr_new_events)
+			put(j, ",");
+		err = put_event(j, fr->events[i]);
+	}
+	put(j, "]");
+	return err;
+}
+
 int frame_json_write(struct frame_json *j, FILE *f, struct model *m, const struct frame *fr,
 		     const struct source *src)
 {
@@ -269,6 +330,7 @@ int frame_json_write(struct frame_json *j, FILE *f, struct model *m, const struc
 
 	j->f = f;
 	j->used = 0;
+	j->err = 0;
 	frame_row_init(&row, fr, src);
 	put(j, "{");
 	err = put_members(j, &j->frame, &row);
@@ -276,7 +338,9 @@ int frame_json_write(struct frame_json *j, FILE *f, struct model *m, const struc
 		err = put_vms(j, m, fr);
 	if (!err)
 		err = put_victims(j, fr);
+	if (!err)
+		err = put_events(j, fr);
 	put(j, "}\n");
 	drain(j);
-	return err;
+	return err ? err : j->err;
 }

@@ -59,6 +59,7 @@ static int open_text(struct app *app)
 		.format = formats[app->cfg.o.format],
 		.view = app->cfg.view,
 		.vcpus = app->cfg.vcpus,
+		.log = app->cfg.log,
 		.fields = app->cfg.o.fields,
 		.sort = app->cfg.sort,
 	};

@@ -50,6 +50,7 @@ struct model {
 	struct filter filter;
 	struct frame frame;
 	struct frame raw_frame;
+	struct model_log log;
 	struct frame_vcpu *vcpus;
 };
 
@@ -400,10 +401,31 @@ static void frame_victims(const struct model *m, struct frame *f, const struct f
 		qsort(f->victims, f->nr_victims, sizeof(*f->victims), frame_victim_cmp);
 }
 
-static int frame_room(struct frame *f, size_t nr_vms, size_t nr_victims)
+static bool event_passes(const struct filter *f, const struct frame_event *e)
+{
+	if (!process_passes(f, e->pid, e->who))
+		return false;
+	return text_passes(f, e->pid, e->who) || contains(e->e.dev, f->text) ||
+	       (e->id && contains(e->id, f->text));
+}
+
+static void frame_events(const struct model *m, struct frame *f, const struct filter *filter)
+{
+	const struct model_log *log = &m->log;
+
+	for (size_t i = 0; i < log->nr; i++) {
+		if (!event_passes(filter, &log->events[i]))
+			continue;
+		f->events[f->nr_events++] = &log->events[i];
+		f->nr_new_events += i >= log->nr - log->nr_new;
+	}
+}
+
+static int frame_room(struct frame *f, size_t nr_vms, size_t nr_victims, size_t nr_events)
 {
 	struct frame_vm *vms = reallocarray(f->vms, nr_vms + 1, sizeof(*vms));
 	struct frame_victim *victims;
+	const struct frame_event **events;
 
 	if (!vms)
 		return -ENOMEM;
@@ -412,6 +434,10 @@ static int frame_room(struct frame *f, size_t nr_vms, size_t nr_victims)
 	if (!victims)
 		return -ENOMEM;
 	f->victims = victims;
+	events = reallocarray(f->events, nr_events + 1, sizeof(*events));
+	if (!events)
+		return -ENOMEM;
+	f->events = events;
 	return 0;
 }
 
@@ -423,7 +449,7 @@ static int build_frame(const struct model *m, struct frame *f, const struct filt
 	const struct wb_snapshot *cur = m->cur;
 	int err;
 
-	err = frame_room(f, cur->nr_vms, cur->nr_victims);
+	err = frame_room(f, cur->nr_vms, cur->nr_victims, m->log.nr);
 	if (err)
 		return err;
 	*f = (struct frame){
@@ -432,6 +458,7 @@ static int build_frame(const struct model *m, struct frame *f, const struct filt
 		.lost_total = cur->lost,
 		.vms = f->vms,
 		.victims = f->victims,
+		.events = f->events,
 	};
 	if (based)
 		f->lost_total -= m->base.lost < cur->lost ? m->base.lost : cur->lost;
@@ -443,6 +470,7 @@ static int build_frame(const struct model *m, struct frame *f, const struct filt
 	}
 	frame_vms(m, f, filter, &total, &delta);
 	frame_victims(m, f, filter);
+	frame_events(m, f, filter);
 
 	for (unsigned int i = 0; i < WB_HIST_SLOTS; i++)
 		total.hist[i] += gone->hist[i];
@@ -539,6 +567,9 @@ void model_free(struct model *m)
 	free(m->frame.victims);
 	free(m->raw_frame.vms);
 	free(m->raw_frame.victims);
+	free(m->frame.events);
+	free(m->raw_frame.events);
+	model_log_clear(&m->log);
 	free(m->vcpus);
 	free(m);
 }
@@ -554,6 +585,10 @@ int model_update(struct model *m, struct wb_snapshot *cur, const struct frame **
 	if (m->prev)
 		find_gone(m);
 	base_follow_max(m);
+	if (model_log_take(&m->log, cur)) {
+		*f = NULL;
+		return -ENOMEM;
+	}
 	return model_frame(m, f);
 }
 

@@ -8,6 +8,7 @@
 
 #include "../lib/snapshot.h"
 #include "../lib/devices.h"
+#include "model_log.h"
 
 /* Quantiles are upper bucket bounds in ns, limited to the maximum; 0: there were none. */
 struct wb_stat {
@@ -51,7 +52,10 @@ struct frame {
 	size_t nr_vms;		     /* those that pass the filter */
 	struct frame_vm *vms;	     /* by key; frame_sort() puts them in the order asked for */
 	size_t nr_victims;
-	struct frame_victim *victims; /* of the interval, most stalled first */
+	struct frame_victim *victims;	   /* of the interval, most stalled first */
+	size_t nr_events;		   /* those that pass the filter */
+	const struct frame_event **events; /* so far, oldest first */
+	size_t nr_new_events;		   /* the last of them: of the interval */
 };
 
 struct model;

@@ -87,7 +87,7 @@ int record_frame(struct record *r, struct model *m, const struct source *src)
 	if (!err)
 		err = frame_json_write(r->json, r->f, m, f, src);
 	errno = 0;
-	if (fflush(r->f) || ferror(r->f))
+	if ((fflush(r->f) || ferror(r->f)) && !err)
 		err = errno ? -errno : -EIO;
 	if (err) {
 		log_err("recording to %s stopped: %s; what was written so far can be replayed",

@@ -148,6 +148,50 @@ static void watch_losses(struct bpf_source *b)
 	}
 }
 
+struct log_reading {
+	struct bpf_source *b;
+	struct wb_snapshot *s;
+};
+
+static int on_event(void *ctx, const struct dmalog_event *e)
+{
+	struct log_reading *r = ctx;
+	struct dmalog_event *to = snapshot_add_event(r->s);
+
+	if (!to)
+		return -ENOMEM;
+	*to = *e;
+	if (e->kind == DMALOG_BOX)
+		vm_table_look_again(r->b->vms);
+	return 0;
+}
+
+/* What the kernel tells of attachments and policies; a kernel that tells nothing is no failure. */
+static int read_log(struct bpf_source *b, struct wb_snapshot *s)
+{
+	struct log_reading r = { .b = b, .s = s };
+	struct dmalog_losses lost;
+	const char *why;
+	int err;
+
+	if (!b->log && !b->log_err)
+		b->log_err = dmalog_open(&b->log);
+	if (b->log_err) {
+		s->events_why = strdup(strerror(-b->log_err));
+		return s->events_why ? 0 : -ENOMEM;
+	}
+	err = dmalog_read(b->log, s->time_ns, on_event, &r);
+	if (err)
+		return err;
+	why = dmalog_why(b->log);
+	s->events_why = why ? strdup(why) : NULL;
+	if (why && !s->events_why)
+		return -ENOMEM;
+	lost = dmalog_losses(b->log);
+	s->events_lost = lost.events + lost.maps;
+	return 0;
+}
+
 static int bpf_source_read(struct source *src, struct wb_snapshot *s)
 {
 	struct bpf_source *b = (struct bpf_source *)src;
@@ -162,7 +206,13 @@ static int bpf_source_read(struct source *src, struct wb_snapshot *s)
 	watch_module(b);
 	watch_ftrace(b);
 	watch_losses(b);
-	err = bpf_read_maps(b, s);
+	err = read_log(b, s);
+	if (!err)
+		err = bpf_read_maps(b, s);
+	if (!err && b->log && dmalog_attached(b->log))
+		s->known |= WB_KNOWN_EVENTS;
+	if (!err && b->log && dmalog_attached(b->log) & DMALOG_KVM_MOD)
+		s->known |= WB_KNOWN_POLICY;
 	if (err)
 		log_err("cannot read the BPF maps: %s", strerror(-err));
 	return err;
@@ -195,6 +245,7 @@ static void bpf_source_close(struct source *src)
 
 	ring_buffer__free(b->ring);
 	bpf_obj_close(b->obj);
+	dmalog_close(b->log);
 	vm_table_free(b->vms);
 	free(b->entries);
 	free(b->keys);

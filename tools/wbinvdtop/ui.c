@@ -75,6 +75,7 @@ static int open_columns(struct ui *ui)
 		[BATCH_VMS] = vm_fields,
 		[BATCH_VICTIMS] = victim_fields,
 		[BATCH_DEVICES] = device_fields,
+		[BATCH_LOG] = event_fields,
 	};
 	int err;
 
@@ -181,6 +182,9 @@ static int redraw(struct ui *ui)
 int ui_frame(struct ui *ui, const struct frame *f)
 {
 	ui->f = f;
+	/* The newest stands first: what is being read moves on with the others. */
+	if (ui->view == BATCH_LOG && ui->at && f->interval_ns)
+		ui->at += f->nr_new_events;
 	return redraw(ui);
 }
 

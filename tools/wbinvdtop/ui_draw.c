@@ -127,11 +127,12 @@ static void widen(const struct ui_columns *c, struct fit *fit, size_t name, int 
 
 /*
  * From the left while there is room.  The name and what stands before it
- * always have their place, shift is how many columns behind it are skipped.
+ * always have their place; ui->shift columns behind it are skipped.
  */
-static void fit_columns(const struct ui_columns *c, size_t shift, struct fit *fit)
+static void fit_columns(const struct ui *ui, const struct ui_columns *c, struct fit *fit)
 {
 	size_t name = name_column(c), first = name < c->n ? name + 1 : 0;
+	size_t skip = ui->shift;
 	int left = COLS;
 
 	fit->n = 0;
@@ -141,7 +142,13 @@ static void fit_columns(const struct ui_columns *c, size_t shift, struct fit *fi
 		if (i == name || width + 1 + NAME_MIN <= left)
 			add_column(fit, i, width, &left);
 	}
-	for (size_t i = first + shift; i < c->n && fit->n < FIT_MAX; i++) {
+	for (size_t i = first; i < c->n && fit->n < FIT_MAX; i++) {
+		if (ui_is_hidden(ui, c->sel[i]))
+			continue;
+		if (skip) {
+			skip--;
+			continue;
+		}
 		if (c->sel[i]->width + (fit->n ? 1 : 0) > left)
 			break;
 		add_column(fit, i, c->sel[i]->width, &left);
@@ -299,6 +306,8 @@ static void paint_devices(struct painter *p, size_t group)
 
 static const char *nothing(const struct ui *ui)
 {
+	static char line[256];
+
 	/* Attaching, or waiting for KVM: the headline or the notice says which. */
 	if (!ui->f || !ui->f->cur->known)
 		return "Waiting for the first reading";
@@ -311,6 +320,13 @@ static const char *nothing(const struct ui *ui)
 		return "Nobody was stalled in this interval";
 	case BATCH_DEVICES:
 		return "No VM has an assigned PCI function";
+	case BATCH_LOG:
+		if (ui->f->cur->known & WB_KNOWN_EVENTS)
+			return "Nothing was attached, mapped or changed so far";
+		snprintf(line, sizeof(line), "Nothing is logged: %s",
+			 ui->f->cur->events_why ? ui->f->cur->events_why :
+						  "this source does not tell");
+		return line;
 	default:
 		return "No VM is running";
 	}
@@ -322,7 +338,7 @@ static void draw_body(struct ui *ui, int y, int end)
 	struct fit fit;
 	struct painter p = { .ui = ui, .c = c, .fit = &fit, .y = y + 1, .end = end };
 
-	fit_columns(c, ui->shift, &fit);
+	fit_columns(ui, c, &fit);
 	put_titles(ui, y, c, &fit);
 	ui_scroll(ui, end > p.y ? end - p.y : 0);
 	p.row = ui->top;
@@ -339,6 +355,12 @@ static void draw_body(struct ui *ui, int y, int end)
 			};
 
 			paint(&p, NULL, &row, A_NORMAL);
+		} else if (ui->view == BATCH_LOG) {
+			struct event_row row;
+
+			/* The newest first. */
+			event_row_init(&row, ui->f->events[ui->f->nr_events - 1 - g]);
+			paint(&p, NULL, &row, A_NORMAL);
 		} else if (ui->view == BATCH_DEVICES) {
 			paint_devices(&p, g);
 		} else {
@@ -351,7 +373,7 @@ static void draw_help(struct ui *ui, int y, int end)
 {
 	static const char *const lines[] = {
 		"q             quit                    h ?  this help",
-		"v Tab         next view: VMs, victims, devices (V: the one before)",
+		"v Tab         next view: VMs, victims, devices, log (V: back)",
 		"s > / S <     sort by the next / previous column       R  reverse",
 		"/             show only VMs whose name, id or device contains a text",
 		"Esc           clear the filter",
@@ -402,6 +424,8 @@ static void draw_footer(struct ui *ui, int y)
 				    "p pause", "r reset", "space now", NULL },
 		[BATCH_DEVICES] = { "q quit", "h help", "/ filter", "v view", "d interval",
 				    "p pause", "space now", NULL },
+		[BATCH_LOG] = { "q quit", "h help", "/ filter", "v view", "d interval", "p pause",
+				"space now", NULL },
 	};
 	char line[UI_TEXT + 64];
 
@@ -425,7 +449,7 @@ static void draw_footer(struct ui *ui, int y)
 
 static void draw_status(struct ui *ui, int y)
 {
-	static const char *const views[UI_VIEWS] = { "VMs", "victims", "devices" };
+	static const char *const views[UI_VIEWS] = { "VMs", "victims", "devices", "log" };
 	char line[1024], interval[32];
 	int len;
 
@@ -446,6 +470,11 @@ static void draw_status(struct ui *ui, int y)
 	if (ui->view == BATCH_VMS)
 		len += snprintf(line + len, sizeof(line) - len, ", by %s%s",
 				ui->sort ? ui->sort->path : "cost", ui->reverse ? " reversed" : "");
+	if (ui->view == BATCH_LOG && ui->f && ui->f->cur->events_lost)
+		len += snprintf(line + len, sizeof(line) - len, ", %" PRIu64 " lost",
+				ui->f->cur->events_lost);
+	if (ui->view == BATCH_LOG && ui->f && ui->rows.nr && ui->f->cur->events_why)
+		len += snprintf(line + len, sizeof(line) - len, ", %s", ui->f->cur->events_why);
 	if (ui->filter[0])
 		len += snprintf(line + len, sizeof(line) - len, ", filter \"%s\"", ui->filter);
 	if (ui->f && ui->f->rebased)

@@ -5,7 +5,7 @@
 
 #include "ui.h"
 
-#define UI_VIEWS 3
+#define UI_VIEWS 4
 #define UI_TEXT	 128 /* bytes of typed text, the end included */
 
 enum ui_mode { UI_LIST, UI_HELP, UI_FILTER, UI_INTERVAL };
@@ -17,8 +17,8 @@ struct ui_columns {
 };
 
 /*
- * The rows of a view in groups: a VM and its vCPUs, a VM's devices, or one
- * victim.  Only the visible ones are ever worked out.
+ * The rows of a view in groups: a VM and its vCPUs, a VM's devices, one
+ * victim, or one event.  Only the visible ones are ever worked out.
  */
 struct ui_rows {
 	size_t *first; /* row number of each group's first row, and of the end */
@@ -81,6 +81,9 @@ bool ui_is_open(const struct ui *ui, uint64_t key);
 /* Opens or closes the selected VM.  0 or -ENOMEM. */
 int ui_toggle(struct ui *ui);
 void ui_toggle_all(struct ui *ui);
+
+/* A column that would be empty: of policies, on a kernel that has none; unless asked for by -o. */
+bool ui_is_hidden(const struct ui *ui, const struct out_field *field);
 
 /* The next sort field among the shown columns, or with -1 the one before. */
 void ui_sort_step(struct ui *ui, int step);

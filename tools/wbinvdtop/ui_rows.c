@@ -30,7 +30,7 @@ static size_t group_rows(const struct ui *ui, size_t group)
 {
 	const struct wb_vm *vm;
 
-	if (ui->view == BATCH_VICTIMS)
+	if (ui->view == BATCH_VICTIMS || ui->view == BATCH_LOG)
 		return 1;
 	vm = ui->f->vms[group].cur;
 	if (ui->view == BATCH_DEVICES)
@@ -38,10 +38,22 @@ static size_t group_rows(const struct ui *ui, size_t group)
 	return !vm->vcpus_unknown && ui_is_open(ui, vm->key) ? 1 + vm->nr_vcpus : 1;
 }
 
+static size_t nr_groups(const struct ui *ui)
+{
+	switch (ui->view) {
+	case BATCH_VICTIMS:
+		return ui->f->nr_victims;
+	case BATCH_LOG:
+		return ui->f->nr_events;
+	default:
+		return ui->f->nr_vms;
+	}
+}
+
 static int find_rows(struct ui *ui)
 {
 	struct ui_rows *r = &ui->rows;
-	size_t n = ui->view == BATCH_VICTIMS ? ui->f->nr_victims : ui->f->nr_vms;
+	size_t n = nr_groups(ui);
 
 	if (n + 1 > r->room) {
 		size_t *first = reallocarray(r->first, n + 1, sizeof(*first));
@@ -195,6 +207,12 @@ void ui_toggle_all(struct ui *ui)
 	ui->nr_toggled = 0;
 }
 
+bool ui_is_hidden(const struct ui *ui, const struct out_field *field)
+{
+	return !ui->cfg->fields && !strcmp(field->path, "policy") &&
+	       !(ui->f && ui->f->cur->known & WB_KNOWN_POLICY);
+}
+
 void ui_sort_step(struct ui *ui, int step)
 {
 	const struct ui_columns *c = &ui->cols[BATCH_VMS];
@@ -205,7 +223,9 @@ void ui_sort_step(struct ui *ui, int step)
 		if (c->sel[i] == ui->sort)
 			at = i + 1;
 	}
-	at = (at + places + step) % places;
+	do {
+		at = (at + places + step) % places;
+	} while (at && ui_is_hidden(ui, c->sel[at - 1]));
 	ui->sort = at ? c->sel[at - 1] : NULL;
 }
 

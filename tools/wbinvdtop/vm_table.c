@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/dmalog.h"
+#include "../lib/vfioinfo.h"
 #include "../lib/vmname.h"
 #include "vm_table.h"
 
@@ -83,6 +85,15 @@ struct vm_state *vm_table_find(struct vm_table *t, uint64_t gen)
 	return i < t->nr && t->vms[i].gen == gen ? &t->vms[i] : NULL;
 }
 
+enum wb_policy vm_policy_of(uint32_t bits)
+{
+	if (bits == WB_NO_POLICY)
+		return WB_POLICY_UNKNOWN;
+	if (bits & DMALOG_KVM_FORCE)
+		return WB_POLICY_FORCE;
+	return bits & DMALOG_KVM_PAUSE ? WB_POLICY_PAUSE : WB_POLICY_NONE;
+}
+
 struct vm_state *vm_table_add(struct vm_table *t, uint64_t gen, const struct wb_vm_val *val)
 {
 	size_t i = lower_bound(t, gen);
@@ -108,6 +119,7 @@ struct vm_state *vm_table_add(struct vm_table *t, uint64_t gen, const struct wb_
 	s->val = *val;
 	s->start = vm_table_ticks(t, val->start_ns);
 	s->noncoherent = val->noncoherent ? WB_YES : WB_NO;
+	s->policy = vm_policy_of(val->policy);
 	t->nr++;
 	return s;
 }
@@ -171,6 +183,34 @@ int vm_state_add_seen(struct vm_state *s, uint64_t serial, uint64_t ends_alone)
 	return 0;
 }
 
+void vm_table_look_again(struct vm_table *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->nr; i++)
+		t->vms[i].devices_ns = 0;
+}
+
+/* The box as the kernel itself reports it, in place of one that was worked out.  0 or -ENOMEM. */
+static int ask_for_box(struct wb_device *d, pid_t pid)
+{
+	int fd = vfioinfo_find(pid, d->bdf), box;
+	char *reason;
+
+	box = fd < 0 ? fd : vfioinfo_box(pid, fd, d->bdf);
+	if (box < 0)
+		return 0;
+	reason = strdup(box ? "as the kernel reports it" : "the kernel reports no attachment");
+	if (!reason)
+		return -ENOMEM;
+	free(d->box_reason);
+	d->box_reason = reason;
+	d->box = box;
+	d->box_candidates = box ? DEV_BOX(box) : 0;
+	d->certain = box;
+	return 0;
+}
+
 /*
  * A process that is gone, or whose number our procfs gives to another, leaves
  * what was known before.
@@ -178,13 +218,17 @@ int vm_state_add_seen(struct vm_state *s, uint64_t serial, uint64_t ends_alone)
 static void look_at_devices(struct vm_table *t, struct vm_state *s, uint64_t now)
 {
 	struct wb_device *devs;
-	size_t n;
+	size_t i, n;
 
 	if (s->devices_ns && now - s->devices_ns < DEVICES_EVERY_NS &&
 	    s->devices_noncoherent == s->noncoherent)
 		return;
 	if (dev_scan_process(t->devices, s->val.tgid, s->start, &devs, &n))
 		return;
+	for (i = 0; i < n; i++) {
+		if (ask_for_box(&devs[i], s->val.tgid))
+			break;
+	}
 	s->devices_ns = now;
 	s->devices_noncoherent = s->noncoherent;
 	devices_free(s->devices, s->nr_devices);

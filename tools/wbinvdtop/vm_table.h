@@ -26,6 +26,7 @@ struct vm_state {
 	struct wb_vm_val val;
 	uint64_t start;		 /* of the process, in clock ticks; 0: unknown */
 	enum wb_tri noncoherent; /* last known */
+	enum wb_policy policy;	 /* the same */
 	bool listed;		 /* the iterator saw it this time */
 	unsigned int unlisted;	 /* lists in a row that it was missing from */
 	bool has_entries;	 /* the map of vCPUs held some of it this time */
@@ -43,6 +44,9 @@ struct vm_state {
 
 struct vm_table;
 
+/* The policy of struct wb_vm_rec or wb_vm_val. */
+enum wb_policy vm_policy_of(uint32_t bits);
+
 /* procfs: /proc, but in tests. NULL: no memory. */
 struct vm_table *vm_table_new(const char *procfs);
 void vm_table_free(struct vm_table *t);
@@ -59,6 +63,9 @@ void vm_table_remove(struct vm_table *t, uint64_t gen);
 
 /* All VMs, sorted by generation. */
 struct vm_state *vm_table_all(struct vm_table *t, size_t *n);
+
+/* The devices of all VMs may have changed: the next reading looks at them again. */
+void vm_table_look_again(struct vm_table *t);
 
 /* Forgets what concerns one reading alone. */
 void vm_table_begin(struct vm_table *t);
