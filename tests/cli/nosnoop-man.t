@@ -29,7 +29,7 @@ section() {
 	awk -v name="$1" '/^[A-Z]/ { inside = $0 == name; next } inside' "$TMP/page.txt"
 }
 
-for name in NAME SYNOPSIS DESCRIPTION OPTIONS 'THE PROBE' COUNTING 'THE RULE' OUTPUT OVERHEAD 'EXIT STATUS' EXAMPLES 'SEE ALSO'; do
+for name in NAME SYNOPSIS DESCRIPTION OPTIONS 'THE PROBE' COUNTING EXPOSURE 'THE RULE' OUTPUT OVERHEAD 'EXIT STATUS' EXAMPLES 'SEE ALSO'; do
 	ok "has $name" test -n "$(section "$name")"
 done
 section OPTIONS >"$TMP/options"

@@ -116,6 +116,9 @@ held() {
 	kill "$pid"
 	wait "$pid"
 	is 'recorded: the VM' "$(jq -r '.vms[0].id' "$TMP/rec" | sort -u)" "$id"
+	is 'recorded: what this kernel does not tell is null, and why' "$(jq -c '[.log.heard, .log.why, .log.flushes, .vms[0].mapped_bytes,
+		.vms[0].flush_ns, .functions[0].attaches, .functions[0].exposed_gib_s, .functions[0].exposure_why]' "$TMP/rec" | sort -u)" \
+		'[false,"this kernel has no such tracepoints",null,null,null,null,null,"this kernel has no such tracepoints"]'
 	runs "$NOSNOOP" advise --baseline "$TMP/rec" --min-overlap 2 --json
 	is 'advise: merely cleared is never called 4' "$(jq -r '.devices[] | "\(.bdf) \(.row) \(.verdict)"' "$OUT")" "$nic R6 not-shown"
 	done_testing

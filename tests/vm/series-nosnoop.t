@@ -102,6 +102,70 @@ prepare() {
 		inject add "${BDF[4]}" writable
 }
 
+# over JQ: of all lines of the recording
+over() {
+	jq -s "$1" "$TMP/moves"
+}
+
+# One device is attached, gets memory, is moved to another address space with memory of its own, and
+# detached: the bytes are those, and the time is that between the events.
+moves() {
+	local flag='' bdf=$2 watcher mib=1048576
+
+	[[ $1 == off ]] || flag=' noncoherent'
+	coproc HOLDER { exec "$HELPERS/ncdma" -; }
+	PID=$HOLDER_PID
+	step kvm
+	step iommu
+	step "ioas a$flag"
+	step "ioas b$flag"
+	step "cdev d $bdf"
+	step "add d"
+	step "bind d"
+	"$NOSNOOP" watch -d 1 -D "$bdf" --record "$TMP/moves" >"$TMP/moves.txt" 2>"$TMP/moves.err" &
+	watcher=$!
+	until_true 60 test -s "$TMP/moves"
+	step "attach d a"
+	step "map a 0x10000000 $((64 * mib))"
+	step "map a 0x10000000 4096" EEXIST
+	sleep 3
+	step "map b 0x20000000 $((8 * mib))"
+	step "attach d b"
+	sleep 3
+	step "unmap b 0x20000000 $((8 * mib))"
+	step "detach d"
+	step "block d"
+	step "attach d a"
+	sleep 2
+	kill -INT "$watcher"
+	wait "$watcher"
+	is "moves: watch ends well" "$? $(<"$TMP/moves.err")" '0 '
+	let_go
+	is "moves: the kernel is heard, and nothing was lost" "$(over 'map([.log.heard, .log.why, .log.lost_events, .log.lost_maps]) | unique' | tr -d ' \n')" \
+		'[[true,null,0,0]]'
+	is "moves: mapped" "$(over 'map(.vms[].mapped_bytes) | add')" $((72 * mib))
+	# 64 at the map, 8 when it was attached to b, and 64 again when it came back to a
+	is "moves: of that non-coherently" "$(over 'map(.vms[].noncoherent_bytes) | add')" $((136 * mib))
+	is "moves: flushed" "$(over 'map(.vms[].flushed_bytes) | add')" $((136 * mib))
+	is "moves: flushed, as the host counts it" "$(over 'map(.log.flushes.map.bytes + .log.flushes.attach.bytes) | add')" $((136 * mib))
+	compare "moves: and that took time" "$(over 'map(.vms[].flush_ns) | add')" -gt 0
+	is "moves: counts" "$(over '.[-1].functions[0] | "\(.attaches) \(.replaces) \(.detaches) \(.refused) \(.box_changes) \(.no_snoop_operations)"')" \
+		'"2 1 1 0 3 1"'
+	is "moves: boxes" "$(over '[.[].events[] | select(.kind == "box") | "\(.old_box)\(.box)"] | join(" ")')" '"03 30 04"'
+	# shellcheck disable=SC2016 # variables of jq
+	ok "moves: GiB s, from the times of the events" over '
+		([.[].events[] | select(.kind == "box").time_ns]) as $t |
+		([.[].events[] | select(.kind == "replace").time_ns][0]) as $r |
+		((($r - $t[0]) / 16 + ($t[1] - $r) / 128) / 1e9) as $wanted |
+		.[-1].functions[0].exposed_gib_s as $got |
+		if $got > $wanted - 0.13 and $got < $wanted + 0.13 then true else error("\($got), not \($wanted)") end'
+	is "moves: in box 4 nothing is exposed" "$(over '.[-1].functions[0].exposed_bytes')" 0
+	is "moves: though it is pinned" "$(over '.[-1].vms[0].pinned_bytes')" $((64 * mib))
+	like "moves: told as they happen" "$(<"$TMP/moves.txt")" "$bdf box none -> 3.*$bdf attach to IOAS.*$bdf box 3 -> none"
+	runs "$NOSNOOP" advise --baseline "$TMP/moves" --min-overlap 2 --json
+	ok "moves: M is known, and above 0" jq -e '.devices[0].inputs.m.value > 0' "$OUT"
+}
+
 inside() {
 	local snoop=$1 can cannot blocks both able unable blocked ignores cleared at=auto f
 
@@ -184,6 +248,7 @@ inside() {
 	let_go
 	listing -D "$able"
 	facts "free again" "$able" "enabled can $can [$can] null false $f null"
+	moves "$snoop" "$able"
 	done_testing
 }
 

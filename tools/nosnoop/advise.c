@@ -145,6 +145,27 @@ bool advice_share(const struct advice_list *l, const struct adv_vm *vm, bool sta
 	return true;
 }
 
+/* From nosnoop's recordings alone. */
+static bool flush_share(const struct advice_list *l, const struct adv_vm *vm, double *pct)
+{
+	double span = vm ? vm->flush_last_ns - vm->flush_first_ns : 0;
+
+	if (!vm || !vm->flush_known || !l->cpus || span <= 0 ||
+	    span < l->cfg->threshold[RULE_T_min_overlap] * 1e9)
+		return false;
+	*pct = 100 * (double)vm->flush_ns / (span * l->cpus);
+	return true;
+}
+
+static const char *why_no_m(const struct adv_vm *vm)
+{
+	if (!vm || !vm->flush_first_ns)
+		return "no nosnoop recording of the device's VM";
+	if (!vm->flush_known)
+		return "this kernel does not report flushes at map";
+	return "its VM was there for less than --min-overlap";
+}
+
 static const char *why_no_f(const struct advice_list *l, const struct adv_vm *vm)
 {
 	if (vm && vm->seen && !lasts(l, vm))
@@ -174,13 +195,10 @@ static void set_costs(const struct advice_list *l, struct advice *a)
 		a->c.in[RULE_t].source = a->vm && a->vm->seen && !lasts(l, a->vm) ?
 						 why_no_f(l, a->vm) :
 						 "no recording of the device's VM tells stalls";
-	if (lasts(l, a->vm) && a->vm->flush_known && l->cpus)
-		rule_set_number(&a->c, RULE_m,
-				100 * (double)a->vm->flush_ns /
-					((double)(a->vm->last_ns - a->vm->first_ns) * l->cpus),
-				origin, "nosnoop's recording");
+	if (flush_share(l, a->vm, &v))
+		rule_set_number(&a->c, RULE_m, v, origin, "nosnoop's recording");
 	else
-		a->c.in[RULE_m].source = "this kernel does not report flushes at map";
+		a->c.in[RULE_m].source = why_no_m(a->vm);
 }
 
 static void set_gain(struct advice *a)

@@ -36,7 +36,8 @@ struct adv_vm {
 	bool times_known, stalls_known, seen;
 	uint64_t emulation_first, emulation_ns, stall_first, stall_ns;
 	bool flush_known, flush_gap;
-	uint64_t flush_ns; /* at map and unmap */
+	uint64_t flush_ns;		       /* at map and unmap */
+	int64_t flush_first_ns, flush_last_ns; /* wall clock of the readings that tell it */
 	struct adv_point *points;
 	size_t nr_points;
 };

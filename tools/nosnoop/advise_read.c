@@ -470,7 +470,8 @@ static int read_requests(struct jread *j, const json_t *requests, const json_t *
 }
 
 /* Time spent flushing for a VM at map and unmap, in the interval; null in one line: not known. */
-static int read_flush(struct jread *j, struct adv_side *s, const json_t *obj, size_t nr)
+static int read_flush(struct jread *j, struct adv_side *s, const json_t *obj, size_t nr,
+		      int64_t wall_ns)
 {
 	uint64_t start = 0, ns = 0;
 	struct adv_vm *vm = NULL;
@@ -493,13 +494,16 @@ static int read_flush(struct jread *j, struct adv_side *s, const json_t *obj, si
 		return err;
 	if (ns > LIMIT || vm->flush_ns > LIMIT)
 		return jread_bad(j, "vms[%zu].flush_ns is absurd", nr);
+	if (!vm->flush_first_ns)
+		vm->flush_first_ns = wall_ns;
+	vm->flush_last_ns = wall_ns;
 	vm->flush_gap |= null;
 	vm->flush_known = !vm->flush_gap;
 	vm->flush_ns += ns;
 	return 0;
 }
 
-static int read_flushes(struct jread *j, struct adv_side *s, const json_t *root)
+static int read_flushes(struct jread *j, struct adv_side *s, const json_t *root, int64_t wall_ns)
 {
 	json_t *vms, *obj;
 	size_t i;
@@ -512,14 +516,14 @@ static int read_flushes(struct jread *j, struct adv_side *s, const json_t *root)
 	if (err)
 		return err;
 	json_array_foreach(vms, i, obj) {
-		err = read_flush(j, s, obj, i);
+		err = read_flush(j, s, obj, i, wall_ns);
 		if (err)
 			return err;
 	}
 	return 0;
 }
 
-static int read_frame(struct jread *j, struct adv_side *s, const json_t *root)
+static int read_frame(struct jread *j, struct adv_side *s, const json_t *root, int64_t wall_ns)
 {
 	json_t *functions, *requests = json_object_get(root, "requests"), *obj;
 	uint64_t cpus = 0;
@@ -557,7 +561,7 @@ static int read_frame(struct jread *j, struct adv_side *s, const json_t *root)
 		if (err)
 			return err;
 	}
-	return read_flushes(j, s, root);
+	return read_flushes(j, s, root, wall_ns);
 }
 
 int side_watch_line(struct adv_side *s, const char *text, size_t len, char **error)
@@ -575,7 +579,7 @@ int side_watch_line(struct adv_side *s, const char *text, size_t len, char **err
 	/* What was looked at once, by list, holds whenever it was. */
 	if (!err && (json_integer_value(json_object_get(root, "interval_ns")) == 0 ||
 		     (wall_ns >= s->from_ns && wall_ns <= s->to_ns)))
-		err = read_frame(&j, s, root);
+		err = read_frame(&j, s, root, wall_ns);
 	json_decref(root);
 	*error = j.error;
 	return err;

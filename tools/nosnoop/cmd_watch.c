@@ -245,7 +245,7 @@ static int run_loop(struct run *r)
 			 r->c->all ? "none passes the filters" :
 				     "no VFIO driver has any; --all or -D BDF watches others");
 	if (!err && r->c->o.format == OPTS_TEXT)
-		r->w.events = r->out;
+		r->w.telling = r->out;
 	if (!err)
 		err = loop_set_interval(r->loop, r->c->o.interval_ns);
 	if (!err)

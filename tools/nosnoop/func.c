@@ -193,6 +193,7 @@ int func_ask_vfio(struct func_row *r, bool find)
 		r->vfio_fd = vfioinfo_find(r->owner.pid, r->d.bdf);
 		policy = iommu_policy_of(r->owner.pid, &r->policy_why);
 		r->policy = policy < 0 ? -1 : policy;
+		r->has_ioas = policy >= 0 || policy == -EEXIST;
 	}
 	r->vfio_why = why_no_fd;
 	if (r->vfio_fd < 0)

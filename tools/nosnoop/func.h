@@ -10,6 +10,7 @@
 
 #include "../lib/devfacts.h"
 #include "../lib/devices.h"
+#include "exposure.h"
 
 enum ability { ABILITY_UNKNOWN, ABILITY_CAN, ABILITY_CANNOT };
 
@@ -42,7 +43,10 @@ struct func_row {
 	int kernel_box;	      /* of what is attached: 1-4, 0: nothing is; -1: not known */
 	int policy;	      /* enum iommu_policy of its address space; -1: not known */
 	const char *policy_why;
+	bool has_ioas; /* its process has an I/O address space of iommufd */
 	/* Of watch. */
+	bool heard;			 /* the kernel's log tells of it */
+	struct exposure x;		 /* since the start */
 	uint64_t readings, set_readings; /* of the bit, and those that read 1 */
 	unsigned int changes;		 /* of the bit, since the start */
 	int socket;			 /* that it is attached to; -1: not known */

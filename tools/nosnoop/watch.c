@@ -10,15 +10,15 @@
 #include "../lib/num.h"
 #include "../lib/procutil.h"
 #include "fields.h"
+#include "watch_int.h"
 
 #define NSEC_PER_SEC 1000000000ULL
 
 /* How often functions and their owners are looked for anew. */
 #define LIST_NS (5 * NSEC_PER_SEC)
 
-static const char why_no_writes[] = "this kernel does not report guests' writes to the bit";
-static const char why_no_maps[] =
-	"this kernel does not report what is mapped non-coherently, nor flushes at map";
+static const char why_no_writes[] =
+	"no kernel reports guests' writes to the bit; those that change it between two readings are in changes";
 
 static const char *const always_hides[] = {
 	"a root port that ignores no-snoop",
@@ -50,17 +50,17 @@ out:
 	return v;
 }
 
-static void tell(const struct watch *w, const char *bdf, const char *what)
+void watch_tell(const struct watch *w, const char *who, const char *what)
 {
 	char when[32];
 	time_t now = time(NULL);
 	struct tm tm;
 
-	if (!w->events)
+	if (!w->telling)
 		return;
 	gmtime_r(&now, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	fprintf(w->events, "%s %s %s\n", when, bdf, what);
+	fprintf(w->telling, "%s %s %s\n", when, who, what);
 }
 
 static const char *bit_word(enum dev_no_snoop n)
@@ -93,7 +93,7 @@ static void note_change(const struct watch *w, struct func_row *r, enum dev_no_s
 	r->changes++;
 	snprintf(text, sizeof(text), "Enable No Snoop: %s, was %s", bit_word(r->d.no_snoop),
 		 bit_word(before));
-	tell(w, r->d.bdf, text);
+	watch_tell(w, r->d.bdf, text);
 }
 
 /* What is followed from one list to the next. */
@@ -104,8 +104,11 @@ static void carry_over(struct watch *w, struct func_list *old)
 		char text[160];
 
 		r->socket = socket_of(dev_scan_rootfd(w->tree.scan), r->f.numa_node);
-		if (!o)
+		if (!o) {
+			watch_log_first_seen(w, r);
 			continue;
+		}
+		r->x = o->x;
 		r->readings = o->readings;
 		r->set_readings = o->set_readings;
 		r->changes = o->changes;
@@ -121,7 +124,7 @@ static void carry_over(struct watch *w, struct func_list *old)
 		snprintf(text, sizeof(text), "held by %s, was by %s",
 			 r->owner.pid ? r->owner.name : "nobody",
 			 o->owner.pid ? o->owner.name : "nobody");
-		tell(w, r->d.bdf, text);
+		watch_tell(w, r->d.bdf, text);
 	}
 }
 
@@ -182,12 +185,17 @@ int watch_read(struct watch *w)
 
 	w->interval_ns = w->time_ns ? now - w->time_ns : 0;
 	w->time_ns = now;
+	err = watch_log_read(w);
+	if (err)
+		return err;
 	if (!w->listed_ns || now - w->listed_ns >= LIST_NS)
 		err = list_anew(w);
 	else
 		err = read_bits(w);
 	for (size_t i = 0; !err && i < w->l.n; i++)
 		count_reading(&w->l.rows[i]);
+	if (!err)
+		watch_log_apply(w);
 	if (!err && w->pmu && pmu_read(w->pmu)) {
 		pmu_close(w->pmu);
 		w->pmu = NULL;
@@ -208,6 +216,7 @@ int watch_open(struct watch *w, const char *root, const struct filter *filter, b
 	err = tree_open(&w->tree, root);
 	if (err)
 		return err;
+	watch_log_open(w, !root);
 	w->pmu_why = "not measurable: this is not the running system";
 	if (!root)
 		w->pmu = pmu_open(dev_scan_rootfd(w->tree.scan), &w->pmu_why);
@@ -217,6 +226,7 @@ int watch_open(struct watch *w, const char *root, const struct filter *filter, b
 void watch_close(struct watch *w)
 {
 	pmu_close(w->pmu);
+	watch_log_close(w);
 	func_list_free(&w->l);
 	tree_close(&w->tree);
 }
@@ -279,7 +289,7 @@ static json_t *requests_json(const struct watch *w)
 			 hides, "sockets", sockets);
 }
 
-static int add_watched(json_t *obj, const struct func_row *r)
+static int add_watched(const struct watch *w, json_t *obj, const struct func_row *r)
 {
 	json_t *more = json_pack("{s:o,s:I,s:I,s:i,s:n,s:s}", "socket",
 				 r->socket >= 0 ? json_integer(r->socket) : json_null(), "readings",
@@ -289,10 +299,10 @@ static int add_watched(json_t *obj, const struct func_row *r)
 	int err = more ? json_object_update(obj, more) : -1;
 
 	json_decref(more);
-	return err;
+	return err ? err : watch_log_function_json(w, r, obj);
 }
 
-/* Each VM once, with what this kernel does not tell of it. */
+/* Each VM once. */
 static json_t *vms_json(const struct watch *w)
 {
 	json_t *array = json_array();
@@ -309,10 +319,7 @@ static json_t *vms_json(const struct watch *w)
 				break;
 		if (k < i)
 			continue;
-		json_array_append_new(array, json_pack("{s:s,s:I,s:s,s:n,s:n,s:n,s:s}", "id", o->id,
-						       "start", (json_int_t)o->start, "name",
-						       o->name, "mapped_bytes", "exposed_gib_s",
-						       "flush_ns", "why", why_no_maps));
+		json_array_append_new(array, watch_log_vm_json(w, &w->l.rows[i]));
 	}
 	return array;
 }
@@ -320,14 +327,15 @@ static json_t *vms_json(const struct watch *w)
 json_t *watch_json(const struct watch *w)
 {
 	json_t *root = frame_head("watch", w->time_ns, w->interval_ns), *functions = json_array();
-	bool ok = root && functions && !json_object_set_new(root, "cpus", json_integer(w->cpus)) &&
+	bool ok = root && functions && !watch_log_json(w, root) &&
+		  !json_object_set_new(root, "cpus", json_integer(w->cpus)) &&
 		  !json_object_set_new(root, "requests", requests_json(w)) &&
 		  !json_object_set_new(root, "vms", vms_json(w));
 
 	for (size_t i = 0; ok && i < w->l.n; i++) {
 		json_t *obj = func_json(&w->l.rows[i]);
 
-		ok = obj && !add_watched(obj, &w->l.rows[i]) &&
+		ok = obj && !add_watched(w, obj, &w->l.rows[i]) &&
 		     !json_array_append_new(functions, obj);
 	}
 	if (ok && !json_object_set_new(root, "functions", functions))
@@ -421,16 +429,38 @@ static void get_state(const void *p, struct out_value *v)
 		v->u = expr;                                 \
 	}
 
+static void get_box(const void *p, struct out_value *v)
+{
+	const struct func_row *r = p;
+
+	if (!r->d.box)
+		return;
+	v->type = OUT_U64;
+	v->u = r->d.box;
+}
+
+static void get_exposed(const void *p, struct out_value *v)
+{
+	const struct func_row *r = p;
+
+	if (!r->heard)
+		return;
+	v->type = OUT_F64;
+	v->f = r->x.gib_s;
+}
+
 NUMBER(get_changes, r->changes)
 NUMBER(get_readings, r->readings)
 NUMBER(get_set, r->set_readings)
 
 const struct out_field watch_fields[] = {
 	{ "bdf", "address", "PCI address", OUT_PLAIN, OUT_IN_TABLE | OUT_LEFT, 12, get_bdf },
-	{ "name", "name", "vendor and device by pci.ids", OUT_PLAIN, OUT_IN_TABLE | OUT_LEFT, 34,
+	{ "name", "name", "vendor and device by pci.ids", OUT_PLAIN, OUT_IN_TABLE | OUT_LEFT, 26,
 	  get_name },
 	{ "vm.name", "VM", "name of the process or VM that holds it", OUT_PLAIN,
 	  OUT_IN_TABLE | OUT_LEFT, 12, get_vm },
+	{ "box", "box", "box 1 to 4, where only one is possible", OUT_PLAIN, OUT_IN_TABLE, 3,
+	  get_box },
 	{ "bit", "bit", "Enable No Snoop: set or cleared", OUT_PLAIN, OUT_IN_TABLE | OUT_LEFT, 9,
 	  get_bit },
 	{ "state", "state", "awake, or suspended and not read", OUT_PLAIN, OUT_IN_TABLE | OUT_LEFT,
@@ -440,5 +470,7 @@ const struct out_field watch_fields[] = {
 	{ "set_readings", "set", "readings that found it set", OUT_PLAIN, OUT_IN_TABLE, 8,
 	  get_set },
 	{ "readings", "of", "readings of it", OUT_PLAIN, OUT_IN_TABLE, 8, get_readings },
+	{ "exposed_gib_s", "GiB s", "GiB that it could reach without snooping, times seconds",
+	  OUT_PLAIN, OUT_IN_TABLE, 8, get_exposed },
 	{ 0 },
 };

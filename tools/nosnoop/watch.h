@@ -8,7 +8,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "../lib/dmalog.h"
 #include "../lib/out.h"
+#include "exposure.h"
 #include "nosnoop.h"
 #include "pmu.h"
 
@@ -22,7 +24,13 @@ struct watch {
 	unsigned int cpus;
 	uint64_t time_ns, interval_ns; /* CLOCK_MONOTONIC of the reading; 0: the first one */
 	uint64_t listed_ns;	       /* when functions were last looked for */
-	FILE *events;		       /* where changes are told; NULL: nowhere */
+	FILE *telling;		       /* where changes are told; NULL: nowhere */
+	struct dmalog *log;	       /* what the kernel tells itself; NULL: nothing */
+	const char *log_why;	       /* why there is no log */
+	struct dmalog_event *events;   /* of the interval, of what is watched */
+	size_t nr_events, max_events;
+	struct map_table maps; /* of the interval */
+	struct dmalog_flush flushes[DMALOG_REASONS + 1], flushes_before[DMALOG_REASONS + 1];
 };
 
 /* The root of a test's tree, or NULL.  0 or a negative errno after a sentence. */

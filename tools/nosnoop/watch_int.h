@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Between the parts of watch. */
+#ifndef WATCH_INT_H
+#define WATCH_INT_H
+
+#include "watch.h"
+
+/* A line of text, where changes are told. */
+void watch_tell(const struct watch *w, const char *who, const char *what);
+
+/* live: the running system. */
+void watch_log_open(struct watch *w, bool live);
+void watch_log_close(struct watch *w);
+
+/* Before and after the functions are read.  0 or a negative errno. */
+int watch_log_read(struct watch *w);
+void watch_log_apply(struct watch *w);
+void watch_log_first_seen(const struct watch *w, struct func_row *r);
+
+/* Why something that the log would tell is not known. */
+const char *watch_log_why(const struct watch *w);
+
+/* Members for the log, for a function, and a VM (of which r is one function); 0 or not. */
+int watch_log_json(const struct watch *w, json_t *root);
+int watch_log_function_json(const struct watch *w, const struct func_row *r, json_t *obj);
+json_t *watch_log_vm_json(const struct watch *w, const struct func_row *r);
+
+#endif /* WATCH_INT_H */
