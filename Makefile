@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # make            build everything into $(OUT)
-# make demo       show the main job (STOCK kernels, in a VM of its own)
+# make demo       show the main job, in a VM (STOCK=1: on a kernel of Debian)
 # make check      tests, as CI runs them     make check-long   the long ones
 # make kernel     build the patched kernel   make check-series all checks of the kernel series
 # make lint       static checks              make bench        measurements
@@ -180,7 +180,7 @@ bench:
 	@OUT=$(OUT) scripts/bench/all $(BENCH)
 
 demo:
-	@scripts/demo
+	@scripts/demo $(if $(STOCK),--stock)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8
