@@ -274,7 +274,8 @@ static void device_rows(struct batch *b, const struct frame *f)
 /* What happened in the interval; where that is not known, why. */
 static void log_rows(struct batch *b, const struct frame *f)
 {
-	out_table_header(b->f, b->events.f, b->events.n);
+	if (f->nr_new_events || b->cfg.view == BATCH_LOG)
+		out_table_header(b->f, b->events.f, b->events.n);
 	for (size_t i = f->nr_events - f->nr_new_events; i < f->nr_events; i++) {
 		struct event_row row;
 

@@ -163,6 +163,9 @@ static int on_event(void *ctx, const struct dmalog_event *e)
 	*to = *e;
 	if (e->kind == DMALOG_BOX)
 		vm_table_look_again(r->b->vms);
+	/* Which VM of a process has changed, and whose device it is, the files tell. */
+	if (e->kind != DMALOG_MAP)
+		r->b->next_list_ns = 0;
 	return 0;
 }
 
