@@ -116,3 +116,17 @@ demo_tree() {
 	printf 'qemu-system-x86_64\0-name\0guest=web01,debug-threads=on\0' >"$TREE/proc/4711/cmdline"
 	process 4712 holder 123999 /dev/vfio/1
 }
+
+# large_tree N: that many endpoints behind an IOMMU that can block no-snoop
+large_tree() {
+	local first=0000:01:00.0 bdf i
+
+	mkdir -p "$TREE"/{proc,usr/share/misc} && cp /usr/share/misc/pci.ids "$TREE/usr/share/misc/" || return
+	pci "$first" 8086 10d3 020000 vfio-pci
+	config 0 1 >"$TREE/sys/bus/pci/devices/$first/config"
+	behind "$first" dmar0 "$SC" 1
+	for ((i = 1; i < $1; i++)); do
+		printf -v bdf '0001:%02x:%02x.0' $((i >> 5)) $((i & 31))
+		cp -a -- "$TREE/sys/bus/pci/devices/$first" "$TREE/sys/bus/pci/devices/$bdf" || return
+	done
+}

@@ -247,11 +247,16 @@ char *out_cell(const struct out_field *field, const void *row, char *buf, size_t
 static size_t char_len(const char *s, int *columns)
 {
 	mbstate_t state = { 0 };
+	size_t len, left;
 	wchar_t wc;
-	size_t len = mbrtowc(&wc, s, strlen(s), &state);
 
 	*columns = 1;
-	if (len && len <= strlen(s)) {
+	/* Most of what tables hold. */
+	if (*s >= ' ' && *s < 0x7f)
+		return 1;
+	left = strlen(s);
+	len = mbrtowc(&wc, s, left, &state);
+	if (len && len <= left) {
 		int w = wcwidth(wc);
 
 		if (w >= 0)
@@ -276,26 +281,32 @@ int out_width(const char *s)
 
 static void pad(FILE *f, int n)
 {
-	if (n > 0)
-		fprintf(f, "%*s", n, "");
+	static const char blanks[] = "                                ";
+
+	for (int len = sizeof(blanks) - 1; n > 0; n -= len)
+		fwrite(blanks, 1, n < len ? n : len, f);
 }
 
 static void put_left(FILE *f, const char *s, int width, bool last)
 {
+	const char *end = s;
 	int used = 0, columns;
 
-	while (*s) {
-		size_t len = char_len(s, &columns);
-
-		/* The last column has the rest of the line. */
-		if (!last && used + columns > width)
-			break;
-		fwrite(s, 1, len, f);
-		used += columns;
-		s += len;
+	/* The last column has the rest of the line. */
+	if (last) {
+		fputs(s, f);
+		return;
 	}
-	if (!last)
-		pad(f, width - used);
+	while (*end) {
+		size_t len = char_len(end, &columns);
+
+		if (used + columns > width)
+			break;
+		used += columns;
+		end += len;
+	}
+	fwrite(s, 1, end - s, f);
+	pad(f, width - used);
 }
 
 static void put_cell(FILE *f, const struct out_field *field, const char *s, bool first, bool last)

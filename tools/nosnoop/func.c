@@ -231,8 +231,9 @@ struct func_row *func_find(const struct func_list *l, const char *bdf)
 	return l->n ? bsearch(bdf, l->rows, l->n, sizeof(*l->rows), row_cmp) : NULL;
 }
 
-static void row_clear(struct func_row *r)
+void func_row_clear(struct func_row *r)
 {
+	bitfd_close(&r->fds);
 	device_clear(&r->d);
 	owner_clear(&r->owner);
 }
@@ -240,7 +241,7 @@ static void row_clear(struct func_row *r)
 void func_list_free(struct func_list *l)
 {
 	for (size_t i = 0; i < l->n; i++)
-		row_clear(&l->rows[i]);
+		func_row_clear(&l->rows[i]);
 	free(l->rows);
 	memset(l, 0, sizeof(*l));
 }
@@ -269,8 +270,6 @@ static bool has_vfio(struct dev_scan *s, const char *bdf)
 
 int func_list_read(struct dev_scan *s, const char *procfs, bool vfio_only, struct func_list *l)
 {
-	/* A tree of files has nobody to ask. */
-	static const char live[] = "/proc";
 	char(*bdfs)[16];
 	size_t n, i;
 	int err;
@@ -288,6 +287,7 @@ int func_list_read(struct dev_scan *s, const char *procfs, bool vfio_only, struc
 		if (vfio_only && !has_vfio(s, bdfs[i]))
 			continue;
 		r->vfio_fd = -1;
+		r->fds = BITFD_INIT;
 		r->vfio_why = r->policy_why = "this is not the running system";
 		r->kernel_box = r->policy = -1;
 		err = read_row(s, bdfs[i], r);
@@ -295,7 +295,7 @@ int func_list_read(struct dev_scan *s, const char *procfs, bool vfio_only, struc
 			l->n++;
 			continue;
 		}
-		row_clear(r);
+		func_row_clear(r);
 		memset(r, 0, sizeof(*r));
 		if (err == -ENODEV) {
 			l->vanished++;
@@ -303,19 +303,47 @@ int func_list_read(struct dev_scan *s, const char *procfs, bool vfio_only, struc
 		}
 	}
 	free(bdfs);
-	if (!err)
-		err = owners_find(s, procfs, l);
-	for (i = 0; !err && !strcmp(procfs, live) && i < l->n; i++)
+	return err ? err : func_list_owners(s, procfs, l);
+}
+
+int func_list_owners(struct dev_scan *s, const char *procfs, struct func_list *l)
+{
+	/* A tree of files has nobody to ask. */
+	static const char live[] = "/proc";
+	int err = owners_find(s, procfs, l);
+
+	for (size_t i = 0; !err && !strcmp(procfs, live) && i < l->n; i++)
 		err = func_ask_vfio(&l->rows[i], true);
 	return err;
+}
+
+/* Nothing has changed since the last reading; most of the time that is so. */
+static bool reads_same(int rootfd, struct func_row *r)
+{
+	enum dev_no_snoop bit, before = r->d.no_snoop;
+	bool suspended;
+
+	if (r->fds.config < 0 && !r->f.suspended)
+		bitfd_open(&r->fds, rootfd, r->d.bdf);
+	/* The bit of a virtual function means nothing. */
+	if (r->f.is_vf)
+		r->fds.cap = 0;
+	if (bitfd_read(&r->fds, &suspended, &bit) || suspended != r->f.suspended)
+		return false;
+	if (before == DEV_NO_SNOOP_HARDWIRED0)
+		before = DEV_NO_SNOOP_DISABLED;
+	return suspended || bit == before;
 }
 
 int func_reread(struct dev_scan *s, struct func_row *r)
 {
 	const char *why_no_snoop, *why_iommu;
 	struct wb_device d;
-	int err = dev_facts_suspended(dev_scan_rootfd(s), r->d.bdf);
+	int err;
 
+	if (reads_same(dev_scan_rootfd(s), r))
+		return r->vfio_fd < 0 ? 0 : func_ask_vfio(r, false);
+	err = dev_facts_suspended(dev_scan_rootfd(s), r->d.bdf);
 	if (err < 0)
 		return err;
 	r->f.suspended = err;

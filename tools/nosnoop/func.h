@@ -10,6 +10,7 @@
 
 #include "../lib/devfacts.h"
 #include "../lib/devices.h"
+#include "bitfd.h"
 #include "exposure.h"
 
 enum ability { ABILITY_UNKNOWN, ABILITY_CAN, ABILITY_CANNOT };
@@ -45,6 +46,7 @@ struct func_row {
 	const char *policy_why;
 	bool has_ioas; /* its process has an I/O address space of iommufd */
 	/* Of watch. */
+	struct bitfd fds;
 	bool heard;			 /* the kernel's log tells of it */
 	struct exposure x;		 /* since the start */
 	uint64_t readings, set_readings; /* of the bit, and those that read 1 */
@@ -65,6 +67,10 @@ struct func_list {
  */
 int func_list_read(struct dev_scan *s, const char *procfs, bool vfio_only, struct func_list *l);
 void func_list_free(struct func_list *l);
+void func_row_clear(struct func_row *r);
+
+/* Who holds the functions of a list of which nobody does as yet, and what VFIO reports of them. */
+int func_list_owners(struct dev_scan *s, const char *procfs, struct func_list *l);
 
 /*
  * ability and box from the other facts: "can" by the bit, "cannot" by a proof
@@ -87,8 +93,7 @@ const char *func_kind(const struct func_row *r);
 const char *ability_name(enum ability a); /* NULL: unknown */
 
 /*
- * Enable No Snoop again, by the same scan, which reads it at most once per
- * second.  0; -ENODEV: gone.  A suspended function is not woken: f.suspended is
+ * Enable No Snoop again.  0; -ENODEV: gone.  A suspended function is not woken: f.suspended is
  * set, and the rest stays as it was last known.
  */
 int func_reread(struct dev_scan *s, struct func_row *r);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,9 +15,6 @@
 
 #define NSEC_PER_SEC 1000000000ULL
 
-/* How often functions and their owners are looked for anew. */
-#define LIST_NS (5 * NSEC_PER_SEC)
-
 static const char why_no_writes[] =
 	"no kernel reports guests' writes to the bit; those that change it between two readings are in changes";
 
@@ -25,30 +23,6 @@ static const char *const always_hides[] = {
 	"an IOMMU that blocks it",
 	"a device that was not at work",
 };
-
-/* The socket of the function's NUMA node, by its first CPU. */
-static int socket_of(int rootfd, int node)
-{
-	unsigned int *cpus = NULL;
-	char path[96], text[4096];
-	uint64_t socket;
-	size_t n = 0;
-	int v = -1;
-
-	if (node < 0)
-		return -1;
-	snprintf(path, sizeof(path), "sys/devices/system/node/node%d/cpulist", node);
-	if (proc_read_attr(rootfd, path, text, sizeof(text)) <= 0 ||
-	    num_cpulist(text, 1 << 20, &cpus, &n) || !n)
-		goto out;
-	snprintf(path, sizeof(path), "sys/devices/system/cpu/cpu%u/topology/physical_package_id",
-		 cpus[0]);
-	if (!proc_read_number(rootfd, path, 10, &socket) && socket < 65536)
-		v = socket;
-out:
-	free(cpus);
-	return v;
-}
 
 void watch_tell(const struct watch *w, const char *who, const char *what)
 {
@@ -61,13 +35,6 @@ void watch_tell(const struct watch *w, const char *who, const char *what)
 	gmtime_r(&now, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	fprintf(w->telling, "%s %s %s\n", when, who, what);
-}
-
-static const char *bit_word(enum dev_no_snoop n)
-{
-	return n == DEV_NO_SNOOP_ENABLED ? "set" :
-	       n == DEV_NO_SNOOP_UNKNOWN ? "not known" :
-					   "cleared";
 }
 
 static bool is_set(const struct func_row *r)
@@ -83,101 +50,6 @@ static void count_reading(struct func_row *r)
 	r->set_readings += is_set(r);
 }
 
-static void note_change(const struct watch *w, struct func_row *r, enum dev_no_snoop before)
-{
-	char text[96];
-
-	if (before == r->d.no_snoop || before == DEV_NO_SNOOP_UNKNOWN ||
-	    r->d.no_snoop == DEV_NO_SNOOP_UNKNOWN)
-		return;
-	r->changes++;
-	snprintf(text, sizeof(text), "Enable No Snoop: %s, was %s", bit_word(r->d.no_snoop),
-		 bit_word(before));
-	watch_tell(w, r->d.bdf, text);
-}
-
-/* What is followed from one list to the next. */
-static void carry_over(struct watch *w, struct func_list *old)
-{
-	for (size_t i = 0; i < w->l.n; i++) {
-		struct func_row *r = &w->l.rows[i], *o = func_find(old, r->d.bdf);
-		char text[160];
-
-		r->socket = socket_of(dev_scan_rootfd(w->tree.scan), r->f.numa_node);
-		if (!o) {
-			watch_log_first_seen(w, r);
-			continue;
-		}
-		r->x = o->x;
-		r->readings = o->readings;
-		r->set_readings = o->set_readings;
-		r->changes = o->changes;
-		/* What it was before it fell asleep. */
-		if (r->f.suspended && r->d.no_snoop == DEV_NO_SNOOP_UNKNOWN) {
-			r->d.no_snoop = o->d.no_snoop;
-			r->why_no_snoop = o->why_no_snoop;
-			func_judge(r);
-		}
-		note_change(w, r, o->d.no_snoop);
-		if (o->owner.pid == r->owner.pid && o->owner.start == r->owner.start)
-			continue;
-		snprintf(text, sizeof(text), "held by %s, was by %s",
-			 r->owner.pid ? r->owner.name : "nobody",
-			 o->owner.pid ? o->owner.name : "nobody");
-		watch_tell(w, r->d.bdf, text);
-	}
-}
-
-static int list_anew(struct watch *w)
-{
-	struct func_list old = w->l;
-	size_t kept = 0;
-	int err;
-
-	memset(&w->l, 0, sizeof(w->l));
-	err = func_list_read(w->tree.scan, w->tree.procfs, !w->all, &w->l);
-	for (size_t i = 0; !err && i < w->l.n; i++) {
-		struct func_row r = w->l.rows[i];
-
-		/* Those that are left out go behind the others, to be freed with them. */
-		if (!filter_passes(w->filter, &r))
-			continue;
-		memmove(&w->l.rows[kept + 1], &w->l.rows[kept], (i - kept) * sizeof(r));
-		w->l.rows[kept++] = r;
-	}
-	for (size_t i = kept; !err && i < w->l.n; i++) {
-		device_clear(&w->l.rows[i].d);
-		free(w->l.rows[i].owner.name);
-		free(w->l.rows[i].owner.id);
-	}
-	if (!err) {
-		w->l.n = kept;
-		carry_over(w, &old);
-	}
-	func_list_free(&old);
-	w->listed_ns = w->time_ns;
-	return err;
-}
-
-static int read_bits(struct watch *w)
-{
-	for (size_t i = 0; i < w->l.n; i++) {
-		struct func_row *r = &w->l.rows[i];
-		enum dev_no_snoop before = r->d.no_snoop;
-		int err = func_reread(w->tree.scan, r);
-
-		/* The next list leaves it out. */
-		if (err == -ENODEV) {
-			w->listed_ns = 0;
-			continue;
-		}
-		if (err)
-			return err;
-		note_change(w, r, before);
-	}
-	return 0;
-}
-
 int watch_read(struct watch *w)
 {
 	uint64_t now = monotonic_ns();
@@ -188,10 +60,7 @@ int watch_read(struct watch *w)
 	err = watch_log_read(w);
 	if (err)
 		return err;
-	if (!w->listed_ns || now - w->listed_ns >= LIST_NS)
-		err = list_anew(w);
-	else
-		err = read_bits(w);
+	err = watch_list_read(w);
 	for (size_t i = 0; !err && i < w->l.n; i++)
 		count_reading(&w->l.rows[i]);
 	if (!err)
@@ -204,6 +73,17 @@ int watch_read(struct watch *w)
 	return err;
 }
 
+/* Two descriptors stay open for each function. */
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 int watch_open(struct watch *w, const char *root, const struct filter *filter, bool all)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -213,6 +93,7 @@ int watch_open(struct watch *w, const char *root, const struct filter *filter, b
 	w->filter = filter;
 	w->all = all;
 	w->cpus = cpus > 0 ? cpus : 1;
+	allow_descriptors();
 	err = tree_open(&w->tree, root);
 	if (err)
 		return err;
@@ -228,6 +109,7 @@ void watch_close(struct watch *w)
 	pmu_close(w->pmu);
 	watch_log_close(w);
 	func_list_free(&w->l);
+	free(w->names);
 	tree_close(&w->tree);
 }
 
@@ -408,7 +290,7 @@ static void get_bit(const void *p, struct out_value *v)
 	if (r->d.no_snoop == DEV_NO_SNOOP_UNKNOWN)
 		return;
 	v->type = OUT_STR;
-	v->s = bit_word(r->d.no_snoop);
+	v->s = watch_bit_word(r->d.no_snoop);
 }
 
 static void get_state(const void *p, struct out_value *v)

@@ -23,11 +23,14 @@ struct watch {
 	const char *pmu_why; /* why nothing is counted; NULL: it is */
 	unsigned int cpus;
 	uint64_t time_ns, interval_ns; /* CLOCK_MONOTONIC of the reading; 0: the first one */
-	uint64_t listed_ns;	       /* when functions were last looked for */
-	FILE *telling;		       /* where changes are told; NULL: nowhere */
-	struct dmalog *log;	       /* what the kernel tells itself; NULL: nothing */
-	const char *log_why;	       /* why there is no log */
-	struct dmalog_event *events;   /* of the interval, of what is watched */
+	uint64_t listed_ns;	       /* when functions were last read; 0: they are to be */
+	uint64_t checked_ns;	       /* when they were last looked for */
+	char (*names)[16];	       /* addresses that there were then */
+	size_t nr_names;
+	FILE *telling;		     /* where changes are told; NULL: nowhere */
+	struct dmalog *log;	     /* what the kernel tells itself; NULL: nothing */
+	const char *log_why;	     /* why there is no log */
+	struct dmalog_event *events; /* of the interval, of what is watched */
 	size_t nr_events, max_events;
 	struct map_table maps; /* of the interval */
 	struct dmalog_flush flushes[DMALOG_REASONS + 1], flushes_before[DMALOG_REASONS + 1];

@@ -8,6 +8,11 @@
 /* A line of text, where changes are told. */
 void watch_tell(const struct watch *w, const char *who, const char *what);
 
+const char *watch_bit_word(enum dev_no_snoop n);
+
+/* The functions, or what may have changed of them.  0 or a negative errno. */
+int watch_list_read(struct watch *w);
+
 /* live: the running system. */
 void watch_log_open(struct watch *w, bool live);
 void watch_log_close(struct watch *w);

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The part of watch that finds functions and owners, and reads the bit. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../lib/num.h"
+#include "../lib/procutil.h"
+#include "owners.h"
+#include "watch_int.h"
+
+#define NSEC_PER_SEC 1000000000ULL
+
+/* How often functions and their owners are looked for anew. */
+#define LIST_NS (5 * NSEC_PER_SEC)
+
+/* How often all is read again of functions that are the same by address. */
+#define FULL_NS (300 * NSEC_PER_SEC)
+
+/* The socket of the function's NUMA node, by its first CPU. */
+static int socket_of(int rootfd, int node)
+{
+	unsigned int *cpus = NULL;
+	char path[96], text[4096];
+	uint64_t socket;
+	size_t n = 0;
+	int v = -1;
+
+	if (node < 0)
+		return -1;
+	snprintf(path, sizeof(path), "sys/devices/system/node/node%d/cpulist", node);
+	if (proc_read_attr(rootfd, path, text, sizeof(text)) <= 0 ||
+	    num_cpulist(text, 1 << 20, &cpus, &n) || !n)
+		goto out;
+	snprintf(path, sizeof(path), "sys/devices/system/cpu/cpu%u/topology/physical_package_id",
+		 cpus[0]);
+	if (!proc_read_number(rootfd, path, 10, &socket) && socket < 65536)
+		v = socket;
+out:
+	free(cpus);
+	return v;
+}
+
+const char *watch_bit_word(enum dev_no_snoop n)
+{
+	return n == DEV_NO_SNOOP_ENABLED ? "set" :
+	       n == DEV_NO_SNOOP_UNKNOWN ? "not known" :
+					   "cleared";
+}
+
+static void note_change(const struct watch *w, struct func_row *r, enum dev_no_snoop before)
+{
+	char text[96];
+
+	/* A proof that comes or goes changes nothing in the bit. */
+	if ((before == DEV_NO_SNOOP_ENABLED) == (r->d.no_snoop == DEV_NO_SNOOP_ENABLED) ||
+	    before == DEV_NO_SNOOP_UNKNOWN || r->d.no_snoop == DEV_NO_SNOOP_UNKNOWN)
+		return;
+	r->changes++;
+	snprintf(text, sizeof(text), "Enable No Snoop: %s, was %s", watch_bit_word(r->d.no_snoop),
+		 watch_bit_word(before));
+	watch_tell(w, r->d.bdf, text);
+}
+
+static void note_owner(const struct watch *w, const struct func_row *r, const struct owner *before)
+{
+	char text[160];
+
+	if (before->pid == r->owner.pid && before->start == r->owner.start)
+		return;
+	snprintf(text, sizeof(text), "held by %s, was by %s",
+		 r->owner.pid ? r->owner.name : "nobody", before->pid ? before->name : "nobody");
+	watch_tell(w, r->d.bdf, text);
+}
+
+/* What is followed from one list to the next. */
+static void carry_over(struct watch *w, struct func_list *old)
+{
+	for (size_t i = 0; i < w->l.n; i++) {
+		struct func_row *r = &w->l.rows[i], *o = func_find(old, r->d.bdf);
+
+		r->socket = socket_of(dev_scan_rootfd(w->tree.scan), r->f.numa_node);
+		if (!o) {
+			watch_log_first_seen(w, r);
+			continue;
+		}
+		r->x = o->x;
+		r->readings = o->readings;
+		r->set_readings = o->set_readings;
+		r->changes = o->changes;
+		/* What it was before it fell asleep. */
+		if (r->f.suspended && r->d.no_snoop == DEV_NO_SNOOP_UNKNOWN) {
+			r->d.no_snoop = o->d.no_snoop;
+			r->why_no_snoop = o->why_no_snoop;
+			func_judge(r);
+		}
+		note_change(w, r, o->d.no_snoop);
+		note_owner(w, r, &o->owner);
+	}
+}
+
+/* All addresses, those of functions that are not watched, too. */
+static int keep_names(struct watch *w)
+{
+	free(w->names);
+	w->names = NULL;
+	return dev_scan_list(w->tree.scan, &w->names, &w->nr_names);
+}
+
+static int list_anew(struct watch *w)
+{
+	struct func_list old = w->l;
+	size_t kept = 0;
+	int err;
+
+	memset(&w->l, 0, sizeof(w->l));
+	err = func_list_read(w->tree.scan, w->tree.procfs, !w->all, &w->l);
+	for (size_t i = 0; !err && i < w->l.n; i++) {
+		struct func_row r = w->l.rows[i];
+
+		/* Those that are left out go behind the others, to be freed with them. */
+		if (!filter_passes(w->filter, &r))
+			continue;
+		memmove(&w->l.rows[kept + 1], &w->l.rows[kept], (i - kept) * sizeof(r));
+		w->l.rows[kept++] = r;
+	}
+	for (size_t i = kept; !err && i < w->l.n; i++)
+		func_row_clear(&w->l.rows[i]);
+	if (!err) {
+		w->l.n = kept;
+		carry_over(w, &old);
+	}
+	func_list_free(&old);
+	w->listed_ns = w->checked_ns = w->time_ns;
+	return err ? err : keep_names(w);
+}
+
+static bool same_driver(struct watch *w, const struct func_row *r)
+{
+	char path[96], driver[sizeof(r->f.driver)];
+
+	snprintf(path, sizeof(path), "sys/bus/pci/devices/%s/driver", r->d.bdf);
+	if (proc_read_link_name(dev_scan_rootfd(w->tree.scan), path, driver, sizeof(driver)) < 0)
+		*driver = '\0';
+	return !strcmp(driver, r->f.driver);
+}
+
+/* Whether the functions are those that were listed; their drivers count where they select. */
+static int still_same(struct watch *w, bool *same)
+{
+	char(*names)[16];
+	size_t n;
+	int err = dev_scan_list(w->tree.scan, &names, &n);
+
+	if (err)
+		return err;
+	*same = n == w->nr_names && (!n || !memcmp(names, w->names, n * sizeof(*names)));
+	free(names);
+	for (size_t i = 0; *same && w->filter->nr_drivers && i < w->l.n; i++)
+		*same = same_driver(w, &w->l.rows[i]);
+	return 0;
+}
+
+static int refresh_owners(struct watch *w)
+{
+	struct owner *before = calloc(w->l.n ? w->l.n : 1, sizeof(*before));
+	int err = before ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !err && i < w->l.n; i++) {
+		before[i] = w->l.rows[i].owner;
+		memset(&w->l.rows[i].owner, 0, sizeof(*before));
+	}
+	if (!err)
+		err = func_list_owners(w->tree.scan, w->tree.procfs, &w->l);
+	for (size_t i = 0; before && i < w->l.n; i++) {
+		if (!err)
+			note_owner(w, &w->l.rows[i], &before[i]);
+		owner_clear(&before[i]);
+	}
+	free(before);
+	return err;
+}
+
+static int read_bits(struct watch *w)
+{
+	for (size_t i = 0; i < w->l.n; i++) {
+		struct func_row *r = &w->l.rows[i];
+		enum dev_no_snoop before = r->d.no_snoop;
+		int err = func_reread(w->tree.scan, r);
+
+		/* The next list leaves it out. */
+		if (err == -ENODEV) {
+			w->listed_ns = 0;
+			continue;
+		}
+		if (err)
+			return err;
+		note_change(w, r, before);
+	}
+	return 0;
+}
+
+int watch_list_read(struct watch *w)
+{
+	bool same = false;
+	int err = 0;
+
+	if (!w->listed_ns || w->time_ns - w->listed_ns >= FULL_NS)
+		return list_anew(w);
+	if (w->time_ns - w->checked_ns < LIST_NS)
+		return read_bits(w);
+	/* Of few functions the long way is as short. */
+	if (w->all)
+		err = still_same(w, &same);
+	if (err || !same)
+		return err ? err : list_anew(w);
+	w->checked_ns = w->time_ns;
+	err = refresh_owners(w);
+	return err ? err : read_bits(w);
+}
