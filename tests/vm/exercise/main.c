@@ -43,7 +43,9 @@
 #include "../leaks.h"
 #include "exercise.h"
 
-#define ROUND	     3 /* seconds */
+/* Of that many seconds at least, as long as there are not too many of them */
+#define ROUND	     3
+#define MAX_ROUNDS   60
 /* Longer than a round and all that it has to close, under emulation */
 #define HANG_SECONDS 300
 
@@ -188,7 +190,7 @@ static const struct {
 	unsigned int weight;
 	enum name name;
 } others[] = {
-	{ do_reopen, 20, OPEN },
+	{ do_reopen, 12, OPEN },
 	{ do_close, 3, CLOSE },
 	{ do_config, 14, CONFIG_READ },
 	{ do_info, 6, GET_INFO },
@@ -200,8 +202,8 @@ static const struct {
 	{ do_run, 12, RUN },
 	{ do_rules, 3, RULES },
 	{ do_race, 2, RACE },
-	{ do_attach, 6, ATTACH },
-	{ do_open_by_group, 4, BY_GROUP },
+	{ do_attach, 4, ATTACH },
+	{ do_open_by_group, 3, BY_GROUP },
 };
 
 /* Of all that can be called */
@@ -507,7 +509,7 @@ int main(int argc, char **argv)
 {
 	unsigned int rounds = 0;
 	pid_t unplug;
-	double end;
+	double end, round = ROUND;
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
 	if (!opt.seeded)
@@ -522,8 +524,10 @@ int main(int argc, char **argv)
 		less_resets(opt.devices[i]);
 	take_stock(true);
 	unplug = start_unplugging();
+	if (round < opt.seconds / MAX_ROUNDS)
+		round = opt.seconds / MAX_ROUNDS;
 	for (end = now() + opt.seconds; now() < end; rounds++)
-		one_round(rounds, end - now() < ROUND ? end - now() : ROUND);
+		one_round(rounds, end - now() < round ? end - now() : round);
 	atomic_store(&shared->stop_unplug, true);
 	wait_for(unplug, "unplugging", HANG_SECONDS);
 	write_to("/sys/bus/pci/rescan", "1");

@@ -181,7 +181,7 @@ static const struct call calls[] = {
 	MOCK_CALL("mock: access replace", TEST_OP_ACCESS_REPLACE, 2, ERRORS(IOMMU_ERRORS, EBADFD,
 	  EADDRINUSE), { 8, 4, FD, N(ACCESS) }, { 16, 4, ID, N(IOAS) }),
 	/* Devices of VFIO */
-	{ "VFIO_DEVICE_BIND_IOMMUFD", IO(118), CDEV, 16, 24, true, 5, DEVICE, 12, 0, 0,
+	{ "VFIO_DEVICE_BIND_IOMMUFD", IO(118), CDEV, 16, 24, true, 3, DEVICE, 12, 0, 0,
 	  ERRORS(EINVAL, E2BIG, EFAULT, EBADF, EBADFD, EBUSY, EPERM, ENODEV, EAGAIN),
 	  { { 4, 4, FLAGS, N(0) }, { 8, 4, FD, N(IOMMUFD) }, { 16, 8, BUFFER, N(0) } } },
 	{ "VFIO_DEVICE_ATTACH_IOMMUFD_PT", IO(119), CDEV, 12, 16, false, 24, 0, 0, 0, 0,
