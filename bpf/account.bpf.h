@@ -89,27 +89,17 @@ static __always_inline __u64 open_seq(const struct wb_vcpu_val *e)
 	return e->open_seq & ~WB_ATTENTION;
 }
 
-/* Was the exit that is open a flush, as far as is known? */
-static __always_inline bool open_is_flush(const struct wb_vcpu_val *e)
-{
-	if (told)
-		return !(e->open_seq & WB_TOLD_COHERENT);
-	return e->flush_seq == open_seq(e) || (!sure_of_callback() && e->noncoherent);
-}
-
-/* Ends an exit whose end was not seen. */
+/* Ends an exit whose end was not seen, as far as is known. */
 static __always_inline void settle(struct wb_vcpu_val *e)
 {
 	if (e->published)
 		withdraw(e);
 	e->untimed++;
-	if (open_is_flush(e)) {
+	if (e->flush_seq == open_seq(e) || (!sure_of_callback() && e->noncoherent)) {
 		e->flushes++;
 		e->cpus_flushed += e->pending_cpus;
 	} else {
 		e->skips++;
-		if (told && open_seq(e) == WB_TOLD_POLICY)
-			e->skips_policy++;
 	}
 	e->flush_seq = NO_SEQ;
 	e->open_seq = 0;
@@ -141,6 +131,8 @@ static __noinline int retire(__u64 vcpu)
 	if (e->vcpu == vcpu) {
 		if (e->open_seq)
 			settle(e);
+		if (e->published)
+			withdraw(e);
 		/* Of several that try, one does; from here on the address finds nothing. */
 		if (__sync_val_compare_and_swap(&e->vcpu, vcpu, WB_PLACE_CLEARED) == vcpu) {
 			e->fast = 0;
@@ -154,6 +146,8 @@ static __noinline int retire(__u64 vcpu)
 		return 0;
 	if (e->open_seq)
 		settle(e);
+	if (e->published)
+		withdraw(e);
 	keep(e);
 	table_delete(&vcpus, &vcpu);
 	return 0;
@@ -363,11 +357,10 @@ static __always_inline void exit_end(__u64 vcpu, __u64 seq, __u64 now)
 }
 
 /*
- * KVM's own tracepoints say what an exit is, how long it took and how many CPUs
- * it flushed.  Either of the two may go unseen, as the kernel skips a program
- * that its CPU is in the middle of; what begins and ends is paired by order.
+ * KVM's own tracepoint says what an exit was, how long it took and how many CPUs
+ * it flushed.
  */
-static __noinline int told_begin(__u64 vcpu, __u32 reason, __u32 cpus)
+static __noinline int told_end(__u64 vcpu, __u32 reason, __u32 cpus, __u64 ns)
 {
 	struct wb_vcpu_val *e = get_vcpu(vcpu, vcpu_kvm(vcpu));
 
@@ -375,32 +368,8 @@ static __noinline int told_begin(__u64 vcpu, __u32 reason, __u32 cpus)
 		atomic_inc(&losses.full_begins);
 		return 0;
 	}
-	if (e->open_seq)
-		settle(e);
-	e->noncoherent = reason != KVM_WBINVD_COHERENT;
-	e->begin_ns = reading_ns;
-	if (reason == KVM_WBINVD_EMULATED) {
-		e->pending_cpus = cpus;
-		if (have_callback)
-			announce(e);
-		e->open_seq = vcpu_seq(vcpu) | WB_ATTENTION;
-	} else {
-		e->open_seq = reason == KVM_WBINVD_POLICY ? WB_TOLD_POLICY : WB_TOLD_COHERENT;
-	}
-	return 0;
-}
-
-static __noinline int told_end(__u64 vcpu, __u32 reason, __u32 cpus, __u64 ns)
-{
-	struct wb_vcpu_val *e = get_vcpu(vcpu, vcpu_kvm(vcpu));
-
-	if (!e)
-		return 0;
 	if (e->published)
 		withdraw(e);
-	if (!e->open_seq)
-		e->ends_alone++;
-	e->open_seq = 0;
 	e->flush_seq = NO_SEQ;
 	e->noncoherent = reason != KVM_WBINVD_COHERENT;
 	add_time(e, ns);

@@ -215,7 +215,7 @@ struct pcpu_hot {
 #define EXIT_REASON_WBINVD 54
 #define SVM_EXIT_WBINVD	   0x089
 
-/* Reasons of kvm_wbinvd_begin and _end: arch/x86/kvm/trace.h. */
+/* Reasons of kvm_wbinvd_end: arch/x86/kvm/trace.h. */
 #define KVM_WBINVD_EMULATED 0
 #define KVM_WBINVD_COHERENT 1
 #define KVM_WBINVD_POLICY   2

@@ -31,9 +31,6 @@ const volatile __u8 hist_slots[WB_HIST_TABLE];
 /* The interval's number, where words of maxima have it; advanced by user space with each reading. */
 __u64 epoch = 1ULL << WB_MAX_NS_BITS;
 
-/* CLOCK_MONOTONIC of the last reading: what a begin costs less to take than the time. */
-__u64 reading_ns;
-
 /* Exits between their begin and end: kvm_entry has something to do. */
 __s64 nr_open;
 

@@ -85,45 +85,29 @@ int BPF_PROG(fe_end, struct kvm_vcpu *vcpu)
 }
 
 /*
- * tracepoint: what KVM itself tells, of kernels with the series.  As above, the
- * plain skip is all that the two do themselves.
+ * tracepoint: what KVM itself tells, of kernels with the series.  Each exit has
+ * one kvm_wbinvd_end that says all, and the kernel counts the runs that it skips
+ * because its CPU is in the middle of the program.  As above, the plain skip is
+ * all that the program does itself.
  */
-
-SEC("raw_tp/kvm_wbinvd_begin")
-int rt_told_begin(struct bpf_raw_tracepoint_args *ctx)
-{
-	__u32 reason = ctx->args[1];
-	__u64 vcpu = current_vcpu();
-	struct wb_vcpu_val *e;
-
-	/* A flush because the vCPU has moved is no exit. */
-	if (unlikely(reason > KVM_WBINVD_POLICY || !vcpu))
-		return 0;
-	e = told_place(vcpu);
-	if (unlikely(reason == KVM_WBINVD_EMULATED || !e || e->open_seq))
-		return told_begin(vcpu, reason, ctx->args[2]);
-	e->noncoherent = reason - KVM_WBINVD_COHERENT;
-	e->open_seq = WB_TOLD_COHERENT + (reason - KVM_WBINVD_COHERENT);
-	e->begin_ns = reading_ns;
-	return 0;
-}
 
 SEC("raw_tp/kvm_wbinvd_end")
 int rt_told_end(struct bpf_raw_tracepoint_args *ctx)
 {
 	__u64 vcpu = current_vcpu(), ns = ctx->args[3], word;
-	__u32 reason = ctx->args[1], slot;
-	struct wb_vcpu_val *e;
+	__u32 policy = (__u32)ctx->args[1] - KVM_WBINVD_COHERENT, slot;
+	struct wb_vcpu_val *e = vcpu ? told_place(vcpu) : NULL;
 
-	if (unlikely(reason > KVM_WBINVD_POLICY || !vcpu))
-		return 0;
-	e = told_place(vcpu);
-	if (unlikely(reason == KVM_WBINVD_EMULATED || !e || !e->open_seq || e->published ||
-		     ns >= WB_HIST_TABLE_NS))
-		return told_end(vcpu, reason, ctx->args[2], ns);
-	e->open_seq = 0;
+	if (unlikely(policy > KVM_WBINVD_POLICY - KVM_WBINVD_COHERENT || !e || e->published ||
+		     ns >= WB_HIST_TABLE_NS)) {
+		/* A flush because the vCPU has moved is no exit. */
+		if ((__u32)ctx->args[1] > KVM_WBINVD_POLICY || !vcpu)
+			return 0;
+		return told_end(vcpu, ctx->args[1], ctx->args[2], ns);
+	}
+	e->noncoherent = policy;
 	e->skips++;
-	e->skips_policy += reason - KVM_WBINVD_COHERENT;
+	e->skips_policy += policy;
 	e->emulation_ns += ns;
 	slot = hist_slots[ns / WB_HIST_TABLE_STEP];
 	if (slot < WB_HIST_SLOTS)
@@ -131,6 +115,21 @@ int rt_told_end(struct bpf_raw_tracepoint_args *ctx)
 	word = epoch | ns;
 	if (unlikely(word > e->max[0]))
 		return add_max(e, ns, word);
+	return 0;
+}
+
+/* Before KVM interrupts the others: other users of the function are in no vCPU's thread. */
+SEC("fentry/wbinvd_on_cpus_mask")
+int fe_told_flush(void *ctx)
+{
+	__u64 vcpu = current_vcpu();
+	struct wb_vcpu_val *e;
+
+	if (!vcpu)
+		return 0;
+	e = get_vcpu(vcpu, vcpu_kvm(vcpu));
+	if (e && !e->published)
+		announce(e);
 	return 0;
 }
 

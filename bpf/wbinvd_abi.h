@@ -29,13 +29,6 @@
 /* In open_seq: the exit may be more than a plain skip. */
 #define WB_ATTENTION (1ULL << 63)
 
-/*
- * In place of open_seq where KVM tells by tracepoints that it skips, because the
- * VM is coherent or by policy.
- */
-#define WB_TOLD_COHERENT (1ULL << 62)
-#define WB_TOLD_POLICY	 (WB_TOLD_COHERENT | 1)
-
 /* In place of a vCPU's address: the entry is being emptied. */
 #define WB_PLACE_CLEARED 1ULL
 
@@ -64,7 +57,7 @@ struct wb_vcpu_val {
 	__u64 vcpu;	  /* struct kvm_vcpu, the key */
 	__u64 kvm;	  /* struct kvm, to notice a reused address */
 	__u64 fast;	  /* the key again where exits may be plain skips, else 0 */
-	__u64 begin_ns;	  /* start of the open exit, or the last reading before, CLOCK_MONOTONIC */
+	__u64 begin_ns;	  /* start of the open exit, CLOCK_MONOTONIC */
 	__u64 open_seq;	  /* its vcpu->stat.exits, with WB_ATTENTION; 0: none is open */
 	__u64 flush_seq;  /* vcpu->stat.exits when the callback last ran here */
 	__u64 ends_alone; /* exits that only the end program saw */
@@ -183,6 +176,33 @@ struct wb_vm_rec {
 };
 
 #define WB_NO_POLICY (~0U)
+
+/*
+ * Where no type information says which vCPU a task runs: the vCPUs of that
+ * number of one process, which may have several VMs.  Written by all their
+ * threads, atomically; counters never go down.
+ */
+struct wb_told {
+	__u64 key; /* process << 32 | vcpu_id; 0: free */
+	__u64 flushes;
+	__u64 skips;
+	__u64 skips_policy;
+	__u64 emulation_ns;
+	__u64 cpus_flushed;
+	__u64 max_ns;
+	__u64 max[2];	   /* longest of an interval, see WB_MAX_NS_BITS */
+	__u32 last_reason; /* of the newest exit: 0 flushed, 1 coherent, 2 policy */
+	__u32 pad;
+	__u64 hist[WB_HIST_SLOTS];
+	char comm[WB_COMM_LEN]; /* of the first thread that was seen */
+};
+
+/* In place of the key while user space empties the entry. */
+#define WB_TOLD_CLEARED 0xffffffffULL
+
+/* So many sets of so many places. */
+#define WB_TOLD_SETS 256
+#define WB_TOLD_WAYS 8
 
 #ifdef __BPF__
 #define wb_inline static __always_inline

@@ -196,6 +196,35 @@ test_stock() {
 		'not complete: this kernel has no such tracepoints'
 }
 
+# Without type information: a process is one VM, and what is not certain is not said
+test_no_btf() {
+	local pid
+
+	printf '%s\n' '#!/bin/bash' "exec unshare -m bash -c 'mkdir -p /run/empty && mount --bind /run/empty \
+		/sys/kernel/btf && exec \"\$@\"' bash $WBINVDTOP \"\$@\"" >"$TMP/tool"
+	chmod +x "$TMP/tool"
+	callbacks_start
+	WBINVDTOP=$TMP/tool monitor plain --vcpus
+	story
+	pid=$(jq -s '[.[].events[] | select(.kind == "kvm") | .vm_pid][0]' "$TMP/plain")
+	"$HELPERS/several" 700 1300 >"$TMP/several" &
+	until_true 60 test -s "$TMP/several"
+	until_true 60 seen_exits plain 34051
+	finish
+	kill -KILL $!
+	wait $! 2>/dev/null
+	last_ok "no BTF: every WBINVD once, and why" plain '.source == "tracepoint" and .lost.total == 0 and
+		(.sum.total | .exits == 34051 and .flushes == 1051 and .skips_coherent == 3000 and
+		.skips_policy == 30000 and .cpus_flushed == 1053 and .stall_ns == null)'
+	told plain "[.[].vms[] | select(.pid == $pid) | .policy] | (index([\"pause\"]) // 99) <
+		(index([\"force\"]) // -1)" "the policy, by the events"
+	told plain "[.[].vms[] | select(.pid == $pid) | .devices[] | select(.box == 3) | .certain] | any" "the box"
+	last_ok "no BTF: two VMs of a process are not told apart" plain "[.vms[] | select(.name == \"several\") |
+		[.id, .total.exits, .noncoherent, .policy]] == [[null, 2000, null, null]]"
+	refused "no BTF: another source" 4 'carries no BTF' "$TMP/tool" --source fentry -b -n 1 -d 0.2
+	callbacks_stop
+}
+
 inside() {
 	case $1 in
 	series)
@@ -206,6 +235,7 @@ inside() {
 		test_two_vms
 		test_overcommit
 		test_victims
+		test_no_btf
 		;;
 	stock) test_stock ;;
 	esac

@@ -30,12 +30,13 @@ enum set {
 	DESTROY_KPROBE = 1 << 7,
 	ITER = 1 << 8,
 	MAIN_TOLD = 1 << 9,
+	TOLD_FLUSH = 1 << 10,
 };
 
 #define CALLBACKS (CALLBACK_FENTRY | CALLBACK_KPROBE)
 #define DESTROYS  (DESTROY_FENTRY | DESTROY_KPROBE)
 /* What needs ftrace; a tracepoint does not. */
-#define FUNCTIONS (MAIN_FENTRY | MAIN_KPROBE | CALLBACKS | DESTROYS)
+#define FUNCTIONS (MAIN_FENTRY | MAIN_KPROBE | CALLBACKS | DESTROYS | TOLD_FLUSH)
 
 #define SYS_MODULE "/sys/module"
 
@@ -61,7 +62,7 @@ static const struct prog_desc {
 	const char *fn;
 	bool optional; /* the function may not exist, e.g. be inlined */
 } descs[] = {
-	{ "rt_told_begin", MAIN_TOLD, RAW_TRACEPOINT, "kvm_wbinvd_begin" },
+	{ "fe_told_flush", TOLD_FLUSH, TRAMPOLINE, "wbinvd_on_cpus_mask" },
 	{ "rt_told_end", MAIN_TOLD, RAW_TRACEPOINT, "kvm_wbinvd_end" },
 	{ "fe_begin", MAIN_FENTRY, TRAMPOLINE, "kvm_emulate_wbinvd" },
 	{ "fe_end", MAIN_FENTRY, TRAMPOLINE, "kvm_emulate_wbinvd" },
@@ -106,7 +107,7 @@ static const struct rung {
 	  MAIN_TOLD,
 	  WB_KNOWN_OUTCOME | WB_KNOWN_TIME | WB_KNOWN_CPUS | WB_KNOWN_NONCOHERENT | WB_KNOWN_REASON,
 	  WB_KNOWN_STALL,
-	  { CALLBACK_FENTRY | DESTROY_FENTRY, CALLBACK_KPROBE | DESTROY_KPROBE, DESTROY_FENTRY } },
+	  { CALLBACK_FENTRY | TOLD_FLUSH | DESTROY_FENTRY, DESTROY_FENTRY } },
 	{ "fentry",
 	  "function",
 	  MAIN_FENTRY,
@@ -618,9 +619,8 @@ void bpf_obj_close(struct bpf_obj *o)
 	free(o);
 }
 
-uint32_t bpf_obj_next_epoch(struct bpf_obj *o, uint64_t now)
+uint32_t bpf_obj_next_epoch(struct bpf_obj *o)
 {
-	__atomic_store_n(&o->skel->bss->reading_ns, now, __ATOMIC_RELAXED);
 	return __atomic_fetch_add(&o->skel->data->epoch, 1ULL << WB_MAX_NS_BITS,
 				  __ATOMIC_RELAXED) >>
 	       WB_MAX_NS_BITS;
@@ -665,7 +665,7 @@ static uint64_t skipped_calls(struct bpf_obj *o, enum set set, const __u64 *runs
 
 uint64_t bpf_obj_skipped_begins(struct bpf_obj *o)
 {
-	return recursion_misses(o, "rt_told_begin") + recursion_misses(o, "fe_begin") +
+	return recursion_misses(o, "rt_told_end") + recursion_misses(o, "fe_begin") +
 	       recursion_misses(o, "fe_emul_begin") +
 	       skipped_calls(o, MAIN_KPROBE, &o->skel->bss->kprobe_begins, o->early_begins);
 }

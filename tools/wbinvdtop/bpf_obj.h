@@ -67,13 +67,10 @@ bool bpf_obj_ftrace_off(void);
  */
 bool bpf_obj_module_live(const char *modules, const char *name);
 
-/*
- * Starts the next interval, at now in CLOCK_MONOTONIC ns; returns the number that
- * the one before has in maxima.
- */
-uint32_t bpf_obj_next_epoch(struct bpf_obj *o, uint64_t now);
+/* Starts the next interval for maxima; returns the number of the one before. */
+uint32_t bpf_obj_next_epoch(struct bpf_obj *o);
 
-/* Runs of begin programs that the kernel skipped, since they were attached. */
+/* Runs of begin programs, or of the tracepoint's one, that the kernel skipped, since they were attached. */
 uint64_t bpf_obj_skipped_begins(struct bpf_obj *o);
 
 /* Flush callbacks that kprobes' programs were skipped for; trampolines' are for none. */

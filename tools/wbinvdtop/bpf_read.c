@@ -207,30 +207,17 @@ static void take_vcpu(struct wb_vcpu *v, const struct wb_vcpu_val *e, uint32_t e
  * An exit that has been open for longer than any exit takes has ended unseen;
  * the kernel side settles it with the vCPU's next one or its end.
  */
-static void settle_stale(struct wb_vcpu *v, const struct wb_vcpu_val *e, const struct reading *r,
-			 bool told)
+static void settle_stale(struct wb_vcpu *v, const struct wb_vcpu_val *e, uint64_t now)
 {
-	uint64_t now = r->s->time_ns;
-	bool flush;
-
 	if (!e->open_seq || now < e->begin_ns || now - e->begin_ns < 1000000000ULL)
-		return;
-	/* The time may be that of the reading before the exit began. */
-	if (told && e->begin_ns >= r->last_ns)
 		return;
 	v->total.exits++;
 	v->total.untimed++;
-	if (told)
-		flush = !(e->open_seq & WB_TOLD_COHERENT);
-	else
-		flush = e->flush_seq == (e->open_seq & ~WB_ATTENTION) ||
-			(!e->pending_cpus && e->noncoherent);
-	if (flush) {
+	if (e->flush_seq == (e->open_seq & ~WB_ATTENTION) || (!e->pending_cpus && e->noncoherent)) {
 		v->total.flushes++;
 		v->total.cpus_flushed += e->pending_cpus;
 	} else {
 		v->total.skips++;
-		v->total.skips_policy += told && e->open_seq == WB_TOLD_POLICY;
 	}
 }
 
@@ -262,7 +249,7 @@ static int on_vcpu(struct bpf_source *b, const void *key, const void *value, voi
 		return -ENOMEM;
 	b->ends_alone_now += e->ends_alone;
 	take_vcpu(v, e, r->epoch);
-	settle_stale(v, e, r, b->obj->known & WB_KNOWN_REASON);
+	settle_stale(v, e, r->s->time_ns);
 	state->has_entries = true;
 	if (!state->listed)
 		state->noncoherent = e->noncoherent ? WB_YES : WB_NO;
@@ -635,16 +622,11 @@ static uint64_t lost(struct bpf_source *b, uint64_t skipped)
 int bpf_read_maps(struct bpf_source *b, struct wb_snapshot *s)
 {
 	uint64_t skipped = bpf_obj_skipped_begins(b->obj);
-	struct reading r = {
-		.s = s,
-		.epoch = bpf_obj_next_epoch(b->obj, s->time_ns),
-		.last_ns = b->last_ns,
-	};
+	struct reading r = { .s = s, .epoch = bpf_obj_next_epoch(b->obj) };
 	/* Rows that this reading shows are summed from there, not from here. */
 	struct wb_counters ended = b->ended;
 	int err;
 
-	b->last_ns = s->time_ns;
 	b->ends_alone_now = 0;
 	vm_table_begin(b->vms);
 	err = list_vms(b, s->time_ns);

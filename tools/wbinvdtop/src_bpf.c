@@ -14,6 +14,7 @@
 #include "../lib/log.h"
 #include "src_bpf.h"
 #include "src_bpf_int.h"
+#include "src_told.h"
 
 static uint64_t clock_ns(clockid_t id)
 {
@@ -148,50 +149,15 @@ static void watch_losses(struct bpf_source *b)
 	}
 }
 
-struct log_reading {
-	struct bpf_source *b;
-	struct wb_snapshot *s;
-};
-
 static int on_event(void *ctx, const struct dmalog_event *e)
 {
-	struct log_reading *r = ctx;
-	struct dmalog_event *to = snapshot_add_event(r->s);
+	struct bpf_source *b = ctx;
 
-	if (!to)
-		return -ENOMEM;
-	*to = *e;
 	if (e->kind == DMALOG_BOX)
-		vm_table_look_again(r->b->vms);
+		vm_table_look_again(b->vms);
 	/* Which VM of a process has changed, and whose device it is, the files tell. */
 	if (e->kind != DMALOG_MAP)
-		r->b->next_list_ns = 0;
-	return 0;
-}
-
-/* What the kernel tells of attachments and policies; a kernel that tells nothing is no failure. */
-static int read_log(struct bpf_source *b, struct wb_snapshot *s)
-{
-	struct log_reading r = { .b = b, .s = s };
-	struct dmalog_losses lost;
-	const char *why;
-	int err;
-
-	if (!b->log && !b->log_err)
-		b->log_err = dmalog_open(&b->log);
-	if (b->log_err) {
-		s->events_why = strdup(strerror(-b->log_err));
-		return s->events_why ? 0 : -ENOMEM;
-	}
-	err = dmalog_read(b->log, s->time_ns, on_event, &r);
-	if (err)
-		return err;
-	why = dmalog_why(b->log);
-	s->events_why = why ? strdup(why) : NULL;
-	if (why && !s->events_why)
-		return -ENOMEM;
-	lost = dmalog_losses(b->log);
-	s->events_lost = lost.events + lost.maps;
+		b->next_list_ns = 0;
 	return 0;
 }
 
@@ -209,13 +175,11 @@ static int bpf_source_read(struct source *src, struct wb_snapshot *s)
 	watch_module(b);
 	watch_ftrace(b);
 	watch_losses(b);
-	err = read_log(b, s);
+	err = src_log_read(&b->log, s, on_event, b);
 	if (!err)
 		err = bpf_read_maps(b, s);
-	if (!err && b->log && dmalog_attached(b->log))
-		s->known |= WB_KNOWN_EVENTS;
-	if (!err && b->log && dmalog_attached(b->log) & DMALOG_KVM_MOD)
-		s->known |= WB_KNOWN_POLICY;
+	if (!err)
+		s->known |= src_log_known(&b->log);
 	if (err)
 		log_err("cannot read the BPF maps: %s", strerror(-err));
 	return err;
@@ -248,7 +212,7 @@ static void bpf_source_close(struct source *src)
 
 	ring_buffer__free(b->ring);
 	bpf_obj_close(b->obj);
-	dmalog_close(b->log);
+	src_log_close(&b->log);
 	vm_table_free(b->vms);
 	free(b->entries);
 	free(b->keys);
@@ -268,9 +232,12 @@ static const struct source_ops bpf_ops = {
 
 int source_open_bpf(struct source **out, const struct source_config *cfg)
 {
-	struct bpf_source *b = calloc(1, sizeof(*b));
+	struct bpf_source *b;
 	int err = -ENOMEM;
 
+	if (source_told_fits(cfg))
+		return source_open_told(out, cfg);
+	b = calloc(1, sizeof(*b));
 	if (!b)
 		return err;
 	b->src.ops = &bpf_ops;

@@ -5,8 +5,8 @@
 
 #include <sys/utsname.h>
 
-#include "../lib/dmalog.h"
 #include "bpf_obj.h"
+#include "src_log.h"
 #include "../lib/source.h"
 #include "vm_table.h"
 
@@ -43,20 +43,17 @@ struct bpf_source {
 	uint64_t ends_alone_now; /* of those that are, this time */
 	uint64_t under_way;	 /* of ends_alone: exits older than the probes */
 	bool has_read;
-	uint64_t last_ns;      /* of the last reading */
 	uint64_t next_list_ns; /* when the files of the host may be listed again */
 	bool listed;	       /* they were, this time */
 	ino_t module;	       /* identity of the loaded kvm.ko, 0: none */
 	bool ftrace_off;       /* and so what was attached does not run */
-	struct dmalog *log;    /* NULL: not tried yet, or log_err */
-	int log_err;	       /* why there is none */
+	struct src_log log;
 	bool said_victims, said_stalls, said_unseen;
 };
 
 struct reading {
 	struct wb_snapshot *s;
 	uint32_t epoch;
-	uint64_t last_ns; /* CLOCK_MONOTONIC of the reading before, 0: this is the first */
 };
 
 /*
