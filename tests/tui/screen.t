@@ -104,6 +104,33 @@ NPage|a page down
 Home|the top
 KEYS
 
+# The log, of a kernel that tells
+start 80x24 --replay tests/data/log.jsonl -d 86400
+walk log <<'KEYS'
+Space|first interval: a policy
+V|the log, the newest first
+Space|what came stands above
+Down|the second
+Space|it moves on with the others
+End|the oldest
+/|filter prompt
+b|typed: the name
+:|typed: nothing has both
+BSpace|back
+Enter|kept
+Escape|cleared
+v|VMs again
+KEYS
+keys q
+ends 'q in a log' 0
+
+# And of one that does not
+start 80x24 "${ARGS[@]}" --view log
+keys Space
+sees 'no log: it says why' 'Nothing is logged: this source does not tell'
+keys q
+ends 'q without a log' 0
+
 # ---- sizes --------------------------------------------------------------------------------------
 
 start 80x24 "${ARGS[@]}"
