@@ -87,3 +87,18 @@ run() {
 hash_of() {
 	sha256sum | cut -c1-16
 }
+
+# passed_before NAME KEY: whether that test has passed before with the bytes that KEY stands for, and need
+# not be run: says so. AGAIN, not empty: it need be.
+passed_before() {
+	local stamp=$CACHE/passed/$2
+
+	[[ ! ${AGAIN-} && -e $stamp ]] || return 1
+	printf '%s: passed before, %s, and nothing that it depends on is another (AGAIN=1 repeats it)\n' "$1" \
+		"$(date -r "$stamp" '+%F %T')"
+}
+
+# has_passed KEY
+has_passed() {
+	mkdir -p -- "$CACHE/passed" && touch -- "$CACHE/passed/$1"
+}

@@ -4,6 +4,7 @@
 # The kernel series on DMA coherency, through the public interfaces of iommufd, VFIO and KVM: KVM
 # follows what is attached, the policy of an I/O address space decides how the IOMMU is set up, and
 # every mistake gets its error. With Intel's IOMMU, with and without snoop control, and AMD's.
+# Uses none of the tools.
 #
 # SERIES_KERNEL: the kernel (default: patched-7.2), a name of scripts/kernel or a bzImage.
 # SERIES_MODULES: the directory that holds lib/modules/VERSION of a bzImage.

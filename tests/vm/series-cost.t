@@ -4,6 +4,7 @@
 # What the kernel series costs where nothing is non-coherent: instructions of iommufd's operations on
 # the unpatched and on the patched kernel, one beside the other. And that a non-coherent HWPT costs the
 # flush of what is mapped, once for the map and once for the unmap, and of nothing else.
+# Uses none of the tools.
 #
 # SERIES_KERNEL: the kernel (default: patched-7.2), a name of scripts/kernel or a bzImage.
 # SERIES_MODULES: the directory that holds lib/modules/VERSION of a bzImage.

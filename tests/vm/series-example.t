@@ -3,6 +3,7 @@
 #
 # The example for authors of VMMs, docs/examples/coherency.c, does what docs/vmm.md says: every policy,
 # with and without snoop control, on functions of which one never issues no-snoop.
+# Uses none of the tools.
 #
 # SERIES_KERNEL: the kernel (default: patched-7.2), a name of scripts/kernel or a bzImage.
 # SERIES_MODULES: the directory that holds lib/modules/VERSION of a bzImage.

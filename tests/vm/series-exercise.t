@@ -4,6 +4,7 @@
 # Random calls to iommufd, VFIO and KVM on a kernel with the series, by several threads, while functions
 # are removed and come back: nothing in the kernel's log, no hang, only errors that a call may give, and
 # nothing left when all is closed. What is random comes from a seed, which is printed.
+# Uses none of the tools.
 #
 # SERIES_KERNEL: the kernel (default: patched-7.2), a name of scripts/kernel or a bzImage.
 # SERIES_MODULES: the directory that holds lib/modules/VERSION of a bzImage.

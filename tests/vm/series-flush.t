@@ -4,6 +4,7 @@
 # The kernel series flushes memory from the CPU caches when it goes into an I/O address space that
 # lets no-snoop through, and before it is unpinned: as many bytes as were mapped, in iommufd and in
 # VFIO type1; MMIO never, and nothing at all where the IOMMU enforces coherency.
+# Uses none of the tools.
 #
 # SERIES_KERNEL: the kernel (default: patched-7.2), a name of scripts/kernel or a bzImage.
 # SERIES_MODULES: the directory that holds lib/modules/VERSION of a bzImage.

@@ -4,6 +4,7 @@
 # KVM's side of the kernel series: on which CPUs a guest's WBINVD is flushed once non-coherent DMA
 # comes and goes, the VM's policy, the registration of an iommufd, and what KVM tells of it all:
 # state, statistics and tracepoints. How often a CPU was flushed is counted by a kprobe event.
+# Uses none of the tools.
 #
 # SERIES_KERNEL: the kernel (default: patched-7.2), a name of scripts/kernel or a bzImage.
 # SERIES_MODULES: the directory that holds lib/modules/VERSION of a bzImage.

@@ -3,6 +3,7 @@
 #
 # What the kernel series reports of a PCI function's no-snoop, and that BLOCK holds: with every
 # behaviour of Enable No Snoop, every kind of function, every kind of reset, and races.
+# Uses none of the tools.
 #
 # SERIES_KERNEL: the kernel (default: patched-7.2), a name of scripts/kernel or a bzImage.
 # SERIES_MODULES: the directory that holds lib/modules/VERSION of a bzImage.

@@ -4,6 +4,7 @@
 # DMA becomes coherent and non-coherent while a guest executes WBINVD on a kernel with the series: by
 # attaching, replacing, detaching, BLOCK, unplugging and policies, all at once, until the VM is killed.
 # Each WBINVD between two changes is flushed or skipped as the last one says, on every CPU that it must.
+# Uses none of the tools.
 #
 # SERIES_KERNEL: the kernel (default: patched-7.2), a name of scripts/kernel or a bzImage.
 # SERIES_MODULES: the directory that holds lib/modules/VERSION of a bzImage.
