@@ -67,6 +67,14 @@ fixture 'R3: blocked, not measured' 'R3 keep-1-unmeasured medium' --baseline "$T
 like 'R3: what would raise it, with the address' "$(jq -r '.devices[0].raise[]' "$TMP/advice")" 'policy-ab --device 0000:01:00\.0'
 watch_rec $T 100 '[cleared + {snoop_control: true}]' >"$TMP/rec"
 fixture 'R3: also where the bit is merely cleared' 'R3 keep-1-unmeasured medium' --baseline "$TMP/rec"
+is 'R3: nothing more of one that the IOMMU blocks' "$(jq -c '.devices[0].notes' "$TMP/advice")" '[]'
+# The IOMMU could block it, and by the policy of its address space does not.
+watch_rec $T 100 '[dev + {snoop_control: true, domain: {box: 3}}]' >"$TMP/box3"
+fixture 'R3: let pass by policy' 'R3 keep-1-unmeasured medium' --baseline "$TMP/top" --baseline "$TMP/box3"
+like 'R3: where it is now' "$(jq -r '.devices[0].notes[]' "$TMP/advice")" 'It is in box 3 now'
+is 'R3: it can, so that its VM is not non-coherent for unable ones alone' "$(jq -r '.devices[0].inputs.only_unable.value' "$TMP/advice")" no
+watch_rec $T 100 '[dev + {snoop_control: true, domain: {box: 5}}]' >"$TMP/box5"
+refused 'a box that there is not' 2 'domain.*box is 5, not within 1 to 4' "$TOOL" advise --baseline "$TMP/top" --baseline "$TMP/box5"
 ab_file 5 >"$TMP/ab1"
 fixture 'R3: one block has no interval' 'R3 keep-1-unmeasured medium' --baseline "$TMP/top" --baseline "$TMP/box1" --ab "$TMP/ab1"
 

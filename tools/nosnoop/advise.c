@@ -92,6 +92,12 @@ static enum tri seen_set(const struct adv_dev *d)
 	return d->clear && !d->unread ? TRI_NO : TRI_UNKNOWN;
 }
 
+/* Whether no-snoop accesses are blocked on their way: by what it is attached to, else by what its IOMMU can. */
+static enum tri is_blocked(const struct adv_dev *d)
+{
+	return d->box ? d->box <= 2 : d->blocks;
+}
+
 /* Whether the VM is non-coherent for the sake of devices alone that are proven unable. */
 static enum tri only_unable(const struct adv_side *s, const struct adv_vm *vm)
 {
@@ -106,12 +112,12 @@ static enum tri only_unable(const struct adv_side *s, const struct adv_vm *vm)
 		const struct adv_dev *d = &s->devs[i];
 
 		if (!d->vm_id || strcmp(d->vm_id, vm->id) || d->vm_start != vm->start ||
-		    d->blocks == TRI_YES)
+		    is_blocked(d) == TRI_YES)
 			continue;
 		n++;
 		if (d->can == TRI_YES)
 			return TRI_NO;
-		if (d->can == TRI_UNKNOWN || d->blocks == TRI_UNKNOWN)
+		if (d->can == TRI_UNKNOWN || is_blocked(d) == TRI_UNKNOWN)
 			answer = TRI_UNKNOWN;
 	}
 	return n ? answer : TRI_UNKNOWN;
@@ -292,7 +298,7 @@ static int note_others(struct advice *a, const struct adv_side *s)
 
 		if (d == a->dev || !d->vm_id || strcmp(d->vm_id, a->base_vm->id) ||
 		    d->vm_start != a->base_vm->start || !strcmp(d->bdf, a->dev->bdf) ||
-		    d->blocks == TRI_YES || d->can == TRI_NO)
+		    is_blocked(d) == TRI_YES || d->can == TRI_NO)
 			continue;
 		others++;
 		one = d->bdf;
@@ -309,6 +315,12 @@ static int add_notes(const struct advice_list *l, struct advice *a)
 {
 	double f, t;
 	int err = note_others(a, l->base);
+
+	if (!err && a->dev->blocks == TRI_YES && a->dev->box == 3 &&
+	    !strncmp(a->r.verdict, "keep-1", 6))
+		err = note(
+			a,
+			"It is in box 3 now: its address space lets no-snoop pass, though the IOMMU could block it. Box 1 is there without IOMMU_IOAS_ALLOC_NONCOHERENT.");
 
 	if (!err && !strcmp(a->r.verdict, "kernel-waste") &&
 	    advice_share(l, a->base_vm, false, &f) && advice_share(l, a->base_vm, true, &t))

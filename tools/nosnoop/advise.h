@@ -53,6 +53,7 @@ struct adv_dev {
 	char *proof;	  /* who and when, of a "cannot" */
 	const char *kind; /* as the rule has it; NULL: unknown */
 	enum tri alone, backdoor;
+	int box; /* that the kernel reported for what it is attached to; 0: none */
 	unsigned int set, clear, asleep, unread; /* readings of the bit */
 	unsigned int blocked, unblocked;	 /* readings of VFIO's state */
 	unsigned int lines;			 /* of nosnoop's recordings that have it */

@@ -362,6 +362,24 @@ static int read_owner(struct jread *j, struct adv_side *s, const json_t *obj, st
 	return err;
 }
 
+/* Recordings of other versions have none. */
+static int read_box(struct jread *j, const json_t *obj, size_t nr, struct adv_dev *d)
+{
+	const json_t *domain = json_object_get(obj, "domain");
+	uint64_t box = 0;
+	bool null = true;
+	int err;
+
+	if (!json_object_get(domain, "box"))
+		return 0;
+	jread_at(j, "functions[%zu].domain.", nr);
+	err = jread_u64_null(j, domain, "box", 1, 4, &box, &null);
+	jread_at(j, "functions[%zu].", nr);
+	if (!err)
+		d->box = null ? 0 : box;
+	return err;
+}
+
 static int read_function(struct jread *j, struct adv_side *s, const json_t *obj, size_t nr,
 			 struct adv_dev **out)
 {
@@ -405,6 +423,8 @@ static int read_function(struct jread *j, struct adv_side *s, const json_t *obj,
 	if (!null)
 		d->alone = size == 1 ? TRI_YES : TRI_NO;
 	err = read_ability(j, obj, d);
+	if (!err)
+		err = read_box(j, obj, nr, d);
 	if (!err)
 		err = read_bit(j, obj, d);
 	if (!err)
