@@ -8,6 +8,7 @@ PROG=demo
 TOP=$BUILD/wbinvdtop
 WORK=/run/demo
 TRACE=/sys/kernel/tracing
+INJECT=/sys/kernel/debug/pci_no_snoop_inject/control
 readonly RATE=40 PATIENCE=600
 # More than is watched: a monitor takes its time to attach.
 ASKED=$((RATE * (WATCH + 20)))
@@ -66,6 +67,17 @@ start_bench() {
 	BENCHES+=("$name") PID[$name]=$!
 	until_true "$name did not start" has_vm "$name"
 	kill -STOP "${PID[$name]}"
+}
+
+# start_guest NAME CPU MODE DMA: with a device whose Enable No Snoop the emulation makes "writable" or
+# "hardwired0"
+start_guest() {
+	local bdf
+
+	bdf=$(vfio_find 8086:10d3 $(($2 + 1)))
+	echo "add $bdf $3" >"$INJECT"
+	vfio_bind "$bdf"
+	start_bench "$1" "$2" --vfio "$bdf" --dma "$4"
 }
 
 watch_screen() {
