@@ -107,6 +107,18 @@ static __always_inline void settle(struct wb_vcpu_val *e)
 		__sync_fetch_and_add(&nr_open, -1);
 }
 
+/* The last chance to learn what was missed: KVM is about to free the vCPU. */
+static __noinline int count_missed(struct wb_vcpu_val *e, __u64 vcpu)
+{
+	struct kvm_counts c;
+
+	if (!e || !e->based || !kvm_counts(vcpu, &c))
+		return 0;
+	e->missed_flushes = c.flushes - e->base_flushes - e->flushes;
+	e->missed_skips = c.skips - e->base_skips - e->skips;
+	return 0;
+}
+
 static __always_inline void keep(struct wb_vcpu_val *e)
 {
 	__u64 serial = e->serial;
@@ -121,6 +133,13 @@ static __always_inline void clear_place(struct wb_vcpu_val *e)
 	__builtin_memset(&e->kvm, 0, sizeof(*e) - offsetof(struct wb_vcpu_val, kvm));
 	/* Nobody may take the place before all of it is empty. */
 	__sync_val_compare_and_swap(&e->vcpu, WB_PLACE_CLEARED, 0);
+}
+
+/* KVM destroys the vCPU: its address may be another's next. */
+static __always_inline void last_look(__u64 vcpu)
+{
+	if (told)
+		count_missed(find_vcpu(vcpu), vcpu);
 }
 
 /* Keeps a destroyed vCPU's figures for user space and frees its address. */
@@ -363,6 +382,7 @@ static __always_inline void exit_end(__u64 vcpu, __u64 seq, __u64 now)
 static __noinline int told_end(__u64 vcpu, __u32 reason, __u32 cpus, __u64 ns)
 {
 	struct wb_vcpu_val *e = get_vcpu(vcpu, vcpu_kvm(vcpu));
+	struct kvm_counts before;
 
 	if (!e) {
 		atomic_inc(&losses.full_begins);
@@ -370,6 +390,12 @@ static __noinline int told_end(__u64 vcpu, __u32 reason, __u32 cpus, __u64 ns)
 	}
 	if (e->published)
 		withdraw(e);
+	/* This exit is in KVM's counts already. */
+	if (!e->based && kvm_counts(vcpu, &before)) {
+		e->base_flushes = before.flushes - (reason == KVM_WBINVD_EMULATED);
+		e->base_skips = before.skips - (reason != KVM_WBINVD_EMULATED);
+		e->based = 1;
+	}
 	e->flush_seq = NO_SEQ;
 	e->noncoherent = reason != KVM_WBINVD_COHERENT;
 	add_time(e, ns);

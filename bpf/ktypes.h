@@ -82,6 +82,16 @@ struct kvm_vcpu_stat {
 	__u64 exits;
 };
 
+/* With the kernel series. */
+struct kvm_vcpu_stat___wbinvd {
+	__u64 wbinvd_flushes;
+	__u64 wbinvd_skipped;
+};
+
+struct kvm_vcpu___wbinvd {
+	struct kvm_vcpu_stat___wbinvd stat;
+};
+
 struct kvm_vcpu {
 	struct kvm *kvm;
 	int vcpu_id;

@@ -50,6 +50,7 @@ struct wb_changes changes;
  * places, all of them are taken by the address ~0.
  */
 union wb_place places[WB_PLACES];
+struct wb_missed missed[WB_PLACES];
 
 /* The other vCPUs by address of struct kvm_vcpu; the value is longer by the CPU mask. */
 struct {
@@ -211,6 +212,20 @@ static __always_inline __u32 kvm_noncoherent(__u64 kvm)
 
 	bpf_probe_read_kernel(&n, sizeof(n), (void *)kvm + noncoherent_offset());
 	return n;
+}
+
+/* What KVM itself has counted of a vCPU. */
+struct kvm_counts {
+	__u64 flushes;
+	__u64 skips;
+};
+
+static __always_inline bool kvm_counts(__u64 vcpu, struct kvm_counts *c)
+{
+	if (!bpf_core_field_exists(struct kvm_vcpu___wbinvd, stat.wbinvd_skipped))
+		return false;
+	return !read_field(c->flushes, struct kvm_vcpu___wbinvd, vcpu, stat.wbinvd_flushes) &&
+	       !read_field(c->skips, struct kvm_vcpu___wbinvd, vcpu, stat.wbinvd_skipped);
 }
 
 static __always_inline __u32 kvm_policy(__u64 kvm)

@@ -235,6 +235,7 @@ int BPF_PROG(fe_vm_destroy, struct kvm *kvm)
 SEC("fentry/kvm_arch_vcpu_destroy")
 int BPF_PROG(fe_vcpu_destroy, struct kvm_vcpu *vcpu)
 {
+	last_look((__u64)vcpu);
 	return retire((__u64)vcpu);
 }
 

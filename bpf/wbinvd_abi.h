@@ -75,7 +75,14 @@ struct wb_vcpu_val {
 	__u32 pending_cpus; /* CPUs of the open exit's flush */
 	__u32 noncoherent;  /* KVM's count of reasons, as read at the last exit */
 	__u8 published;	    /* mask[] stands in the targets array */
-	__u8 pad[3];
+	__u8 based;	    /* base_flushes and base_skips are set */
+	__u8 pad[2];
+	/* Where KVM itself keeps the counts: what they were before this entry's first exit. */
+	__u64 base_flushes;
+	__u64 base_skips;
+	/* Of a destroyed vCPU: exits that KVM has counted and no program was run for. */
+	__u64 missed_flushes;
+	__u64 missed_skips;
 	__u32 hist[WB_HIST_SLOTS]; /* wraps; differences are modulo 2^32 */
 	__u64 serial_again; /* differs from serial in a copy made while the entry was cleared */
 	/*
@@ -83,6 +90,16 @@ struct wb_vcpu_val {
 	 * value is as much longer as this machine has CPUs.
 	 */
 	__u64 mask[];
+};
+
+/*
+ * The same of a living vCPU, by its place, as the program "recount" has last
+ * found; valid while the place has that serial.
+ */
+struct wb_missed {
+	__u64 serial;
+	__u64 flushes;
+	__u64 skips;
 };
 
 /* A machine of 8,192 CPUs, the most that Debian's kernels are built for. */

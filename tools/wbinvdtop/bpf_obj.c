@@ -89,6 +89,7 @@ static const struct prog_desc {
 	{ "read_vms", ITER, MAP_ITERATOR, "vms" },
 	{ "read_victims", ITER, MAP_ITERATOR, "victims" },
 	{ "forget", ITER, CALLED, "" },
+	{ "recount", MAIN_TOLD, CALLED, "" },
 };
 
 #define NR_DESCS (sizeof(descs) / sizeof(descs[0]))
@@ -706,6 +707,19 @@ void bpf_obj_forget(struct bpf_obj *o, const struct wb_forget *what)
 	err = bpf_prog_test_run_opts(bpf_program__fd(o->skel->progs.forget), &opts);
 	if (err)
 		log_debug("cannot delete from the maps: %s", strerror(-err));
+}
+
+const struct wb_missed *bpf_obj_missed(struct bpf_obj *o)
+{
+	int err;
+
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	if (!(o->known & WB_KNOWN_REASON) || !recursion_misses(o, "rt_told_end"))
+		return NULL;
+	err = bpf_prog_test_run_opts(bpf_program__fd(o->skel->progs.recount), &opts);
+	if (err)
+		log_debug("cannot look for missed exits: %s", strerror(-err));
+	return err ? NULL : o->skel->bss->missed;
 }
 
 struct wb_losses bpf_obj_losses(const struct bpf_obj *o)

@@ -95,6 +95,14 @@ struct wb_changes bpf_obj_changes(const struct bpf_obj *o);
 struct wb_forget;
 void bpf_obj_forget(struct bpf_obj *o, const struct wb_forget *what);
 
+/*
+ * What living vCPUs have executed and no program was run for, one for each of
+ * bpf_obj_places(), as found just now; NULL: nothing was missed, or this source
+ * cannot find out.
+ */
+struct wb_missed;
+const struct wb_missed *bpf_obj_missed(struct bpf_obj *o);
+
 struct wb_losses;
 struct wb_losses bpf_obj_losses(const struct bpf_obj *o);
 

@@ -138,6 +138,7 @@ static bool copy_place(const volatile union wb_place *place, struct wb_vcpu_val 
 static int for_each_vcpu(struct bpf_source *b, entry_fn fn, void *ctx)
 {
 	const volatile union wb_place *places = bpf_obj_places(b->obj);
+	const struct wb_missed *missed = bpf_obj_missed(b->obj);
 	struct wb_vcpu_val copy;
 	unsigned int i;
 	int err;
@@ -145,6 +146,10 @@ static int for_each_vcpu(struct bpf_source *b, entry_fn fn, void *ctx)
 	for (i = 0; i < WB_PLACES; i++) {
 		if (!copy_place(&places[i], &copy))
 			continue;
+		if (missed && missed[i].serial == copy.serial) {
+			copy.missed_flushes = missed[i].flushes;
+			copy.missed_skips = missed[i].skips;
+		}
 		err = fn(b, NULL, &copy, ctx);
 		if (err)
 			return err;
@@ -189,11 +194,12 @@ struct wb_vm *snapshot_vm(struct wb_snapshot *s, uint64_t gen)
 static void take_vcpu(struct wb_vcpu *v, const struct wb_vcpu_val *e, uint32_t epoch)
 {
 	v->id = e->vcpu_id;
-	v->total.exits = e->flushes + e->skips;
-	v->total.flushes = e->flushes;
-	v->total.skips = e->skips;
+	v->total.flushes = e->flushes + e->missed_flushes;
+	v->total.skips = e->skips + e->missed_skips;
+	v->total.exits = v->total.flushes + v->total.skips;
+	/* Of those that nobody saw nobody knows why they were skipped. */
 	v->total.skips_policy = e->skips_policy;
-	v->total.untimed = e->untimed;
+	v->total.untimed = e->untimed + e->missed_flushes + e->missed_skips;
 	v->total.emulation_ns = e->emulation_ns;
 	v->total.stall_ns = e->stall_ns;
 	v->total.stall_idle_ns = e->stall_idle_ns;
@@ -230,6 +236,12 @@ static int on_vm(struct bpf_source *b, const void *key, const void *value, void 
 	return vm_table_add(b->vms, gen, value) ? 0 : -ENOMEM;
 }
 
+/* Exits that are counted though the kernel skipped a program for them. */
+static uint64_t found_later(const struct wb_vcpu_val *e)
+{
+	return e->ends_alone + e->missed_flushes + e->missed_skips;
+}
+
 static int on_vcpu(struct bpf_source *b, const void *key, const void *value, void *ctx)
 {
 	const struct wb_vcpu_val *e = value;
@@ -247,13 +259,13 @@ static int on_vcpu(struct bpf_source *b, const void *key, const void *value, voi
 	v = snapshot_add_vcpu(vm);
 	if (!v)
 		return -ENOMEM;
-	b->ends_alone_now += e->ends_alone;
+	b->ends_alone_now += found_later(e);
 	take_vcpu(v, e, r->epoch);
 	settle_stale(v, e, r->s->time_ns);
 	state->has_entries = true;
 	if (!state->listed)
 		state->noncoherent = e->noncoherent ? WB_YES : WB_NO;
-	return vm_state_add_seen(state, e->serial, e->ends_alone);
+	return vm_state_add_seen(state, e->serial, found_later(e));
 }
 
 static int on_retired(struct bpf_source *b, const void *key, const void *value, void *ctx)
@@ -266,7 +278,7 @@ static int on_retired(struct bpf_source *b, const void *key, const void *value, 
 	size_t i;
 
 	(void)key;
-	b->ends_alone += e->ends_alone;
+	b->ends_alone += found_later(e);
 	state = vm_table_find(b->vms, e->gen);
 	vm = state ? snapshot_vm(r->s, e->gen) : NULL;
 	if (!vm)

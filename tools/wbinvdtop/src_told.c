@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,10 +37,11 @@ struct told_vm {
 	uint64_t gen;
 	pid_t pid;
 	uint64_t start;
-	unsigned int nr_fds; /* files that are a VM, when last listed */
+	off_t nr_files;	     /* that it had open when last listed, as far as /proc tells */
+	unsigned int nr_fds; /* of these, those that are a VM */
 	int fd;		     /* one of them, -1: none was seen yet */
 	bool several;	     /* it had more than one, or another one */
-	bool gone;
+	bool gone;	     /* nobody is left to count, from before this reading's counts on */
 	enum wb_tri noncoherent;
 	enum wb_policy policy;
 };
@@ -68,7 +70,7 @@ static uint64_t clock_ns(clockid_t id)
 static struct told_vm *find_vm(struct told_source *t, pid_t pid)
 {
 	for (size_t i = 0; i < t->nr_vms; i++) {
-		if (t->vms[i].pid == pid && !t->vms[i].gone)
+		if (t->vms[i].pid == pid)
 			return &t->vms[i];
 	}
 	return NULL;
@@ -100,6 +102,15 @@ static struct told_vm *add_vm(struct told_source *t, pid_t pid, const char *comm
 	return vm;
 }
 
+static off_t count_files(pid_t pid)
+{
+	char path[32];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	return stat(path, &st) ? 0 : st.st_size;
+}
+
 /* The files of one process that are VMs; -1: it cannot be looked at. */
 static int count_fds(const char *pid, int *one)
 {
@@ -128,6 +139,7 @@ static int count_fds(const char *pid, int *one)
 static int list_process(struct told_source *t, const char *name)
 {
 	struct told_vm *vm = find_vm(t, atoi(name));
+	off_t nr_files = vm ? count_files(vm->pid) : 0;
 	int fd = -1, n = count_fds(name, &fd);
 
 	if (n > 0 && !vm) {
@@ -140,10 +152,26 @@ static int list_process(struct told_source *t, const char *name)
 	if (!n)
 		vm->gone = vm->nr_fds;
 	vm->several |= n > 1 || (n && vm->fd >= 0 && vm->fd != fd);
+	vm->nr_files = nr_files;
 	vm->nr_fds = n;
 	if (n)
 		vm->fd = fd;
 	return 0;
+}
+
+/* Between two lists: processes that have opened or closed something since. */
+static int list_changed(struct told_source *t)
+{
+	char name[16];
+	int err = 0;
+
+	for (size_t i = 0; i < t->nr_vms && !err; i++) {
+		if (count_files(t->vms[i].pid) == t->vms[i].nr_files)
+			continue;
+		snprintf(name, sizeof(name), "%d", t->vms[i].pid);
+		err = list_process(t, name);
+	}
+	return err;
 }
 
 static int list_vms(struct told_source *t, uint64_t now)
@@ -154,7 +182,7 @@ static int list_vms(struct told_source *t, uint64_t now)
 	DIR *dir;
 
 	if (now < t->next_list_ns)
-		return 0;
+		return list_changed(t);
 	dir = opendir("/proc");
 	if (!dir)
 		return -errno;
@@ -248,11 +276,13 @@ static int add_unlisted(struct told_source *t)
 static int begin_vms(struct told_source *t, struct wb_snapshot *s)
 {
 	for (size_t i = 0; i < t->nr_vms; i++) {
-		const struct told_vm *vm = &t->vms[i];
+		struct told_vm *vm = &t->vms[i];
 		struct wb_vm *to = snapshot_add_vm(s);
 
 		if (!to)
 			return -ENOMEM;
+		/* Before its counts are read: those are then the last. */
+		vm->gone |= vm_table_process_gone(t->table, vm->pid, vm->start);
 		to->key = vm->gen;
 		to->pid = vm->pid;
 		to->start = vm->start;
@@ -270,7 +300,6 @@ static int finish_vms(struct told_source *t, struct wb_snapshot *s)
 		struct vm_state *state = vm_table_find(t->table, vm->gen);
 		int err;
 
-		vm->gone |= vm_table_process_gone(t->table, vm->pid, vm->start);
 		to->ended = vm->gone;
 		to->noncoherent = vm->several ? WB_UNKNOWN : vm->noncoherent;
 		to->policy = vm->several ? WB_POLICY_UNKNOWN : vm->policy;
@@ -337,10 +366,11 @@ static int read_all(struct told_source *t, struct wb_snapshot *s)
 	s->lost = misses(t) + t->skel->bss->full;
 	vm_table_begin(t->table);
 	err = src_log_read(&t->log, s, on_event, t);
-	if (!err)
-		err = list_vms(t, s->time_ns);
+	/* First those that have counted, so that their files are looked at. */
 	if (!err)
 		err = add_unlisted(t);
+	if (!err)
+		err = list_vms(t, s->time_ns);
 	if (!err)
 		err = begin_vms(t, s);
 	for (unsigned int i = 0; i < NR_PLACES && !err; i++) {
