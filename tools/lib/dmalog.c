@@ -289,7 +289,7 @@ int dmalog_poll(struct dmalog *d, dmalog_cb cb, void *ctx)
 static void free_place(struct dmalog *d, unsigned int i)
 {
 	volatile struct dmalog_ioas *p = &d->skel->bss->ioas[i];
-	uint64_t key = d->last[i].key;
+	__u64 key = d->last[i].key;
 
 	if (!__atomic_compare_exchange_n(&p->key, &key, DMALOG_KEY_CLEARED, false, __ATOMIC_SEQ_CST,
 					 __ATOMIC_SEQ_CST))
