@@ -125,7 +125,7 @@ void do_feature(void)
 
 void do_set_container(void)
 {
-	int group = some_file(GROUP), fd = one_in(30) ? some_file(OTHER) : container_for(group);
+	int group = some_file(GROUP), fd = one_in(30) ? some_file(QUEUE) : container_for(group);
 
 	judge(SET_CONTAINER,
 	      ioctl(group, VFIO_GROUP_SET_CONTAINER, one_in(40) ? (void *)PAGE : &fd) ? errno : 0,

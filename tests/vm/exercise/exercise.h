@@ -110,6 +110,7 @@ enum file_kind {
 	KVM_VFIO,
 	VCPU,
 	ACCESS,
+	QUEUE,
 	OTHER,
 	NR_FILE_KINDS
 };

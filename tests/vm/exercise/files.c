@@ -11,6 +11,7 @@
 #include <linux/vfio.h>
 #include <sys/mman.h>
 
+#include "../uapi-coherency.h"
 #include "exercise.h"
 
 #define RECENT 6
@@ -38,11 +39,14 @@ unsigned int slot_of(enum file_kind kind)
  * devices and those of VFIO are never in one iommufd, the first half of the
  * iommufds is for the former.  And a group's device that is open in an iommufd
  * must not be opened again in a container: each group has one of the two only.
+ * A device of the mock driver takes PASIDs for granted that are attached when it
+ * is destroyed, or never were: they are for rules.c.  And a file that is mapped is
+ * kept: none that keeps the iommufd, as devices and queues do.
  *
  * Another thread may close a file and get its number for another one: of these
  * kinds, each has numbers of its own.
  */
-enum { MOCK_FDS = 500, CONTAINER_FDS = 600, TYPE1_FDS = 700, COMPAT_FDS = 800 };
+enum { MOCK_FDS = 500, CONTAINER_FDS = 600, TYPE1_FDS = 700, COMPAT_FDS = 800, OTHER_FDS = 900 };
 
 static int move_to(int fd, int first)
 {
@@ -187,6 +191,29 @@ static int new_vm(int *kvm_vfio, int *vcpu)
 	return vm;
 }
 
+/* Something to begin with in a new iommufd */
+static void populate(unsigned int slot)
+{
+	struct wb_iommu_ioas_alloc ioas = { .size = sizeof(ioas) };
+	int fd = file_at(IOMMUFD, slot);
+
+	for (int i = 0; i < 3; i++) {
+		uint32_t device[18] = { sizeof(device),
+					TEST_OP_DEVICE_FLAGS, [7] = one_in(2) ? MOCK_ENFORCES : 0 };
+
+		ioas.flags = below(3);
+		if (ioctl(fd, WB_IOMMU_IOAS_ALLOC, &ioas))
+			return;
+		put_id(slot, IOAS, ioas.out_ioas_id);
+		device[2] = ioas.out_ioas_id;
+		if (slot >= SLOTS / 2 || ioctl(fd, TEST_CMD, device))
+			continue;
+		put_id(slot, MOCK, device[4]);
+		put_id(slot, HWPT, device[5]);
+		put_id(slot, DEVICE, device[6]);
+	}
+}
+
 void reopen(enum file_kind kind, unsigned int slot)
 {
 	int fd = -1, kvm_vfio = -1, vcpu = -1;
@@ -220,6 +247,7 @@ void reopen(enum file_kind kind, unsigned int slot)
 				 memfd_create("exercise", MFD_CLOEXEC);
 		if (fd >= 0 && ftruncate(fd, ARENA) && errno != EINVAL)
 			err(2, "ftruncate");
+		fd = move_to(fd, OTHER_FDS);
 		break;
 	default:
 		break;
@@ -227,12 +255,14 @@ void reopen(enum file_kind kind, unsigned int slot)
 	judge(OPEN, fd < 0 && kind != GROUP_DEVICE && kind < KVM_VFIO ? errno : 0,
 	      ERRORS(ENOENT, ENODEV, EBUSY, EINVAL, ENXIO));
 	put_file(kind, slot, fd);
+	if (kind == IOMMUFD)
+		populate(slot);
 }
 
 void do_reopen(void)
 {
-	static const enum file_kind often[] = { CDEV,	 CDEV, GROUP, GROUP,	   CONTAINER,
-						IOMMUFD, VM,   OTHER, GROUP_DEVICE };
+	static const enum file_kind often[] = { CDEV, GROUP, GROUP,	   CONTAINER,	IOMMUFD,
+						VM,   OTHER, GROUP_DEVICE, GROUP_DEVICE };
 
 	reopen(often[below(sizeof(often) / sizeof(often[0]))], below(SLOTS));
 }

@@ -202,7 +202,7 @@ static const struct {
 	{ do_run, 12, RUN },
 	{ do_rules, 3, RULES },
 	{ do_race, 2, RACE },
-	{ do_attach, 4, ATTACH },
+	{ do_attach, 6, ATTACH },
 	{ do_open_by_group, 3, BY_GROUP },
 };
 

@@ -12,6 +12,13 @@
 #include "../uapi-coherency.h"
 #include "exercise.h"
 
+#define TEST_OP_REPLACE	      10
+#define TEST_OP_PASID_ATTACH  18
+#define TEST_OP_PASID_REPLACE 19
+#define TEST_OP_PASID_DETACH  20
+/* IOMMU_HWPT_ALLOC_PASID */
+#define HWPT_PASID	      (1 << 3)
+
 enum { AUTO, ENFORCED, NONCOHERENT };
 
 /* What a thread is at, for the reports */
@@ -154,6 +161,45 @@ static void check_hwpts(int fd, uint32_t ioas, unsigned int policy, uint32_t dev
 	expect(destroy(fd, hwpt), 0, "destroy a HWPT");
 }
 
+/* One operation on a PASID of a device of the mock driver */
+static int mock_pasid(int fd, uint32_t op, uint32_t mock, uint32_t pasid, uint32_t pt)
+{
+	uint32_t cmd[18] = { sizeof(cmd), op, mock, [4] = pasid, [5] = pt };
+
+	return ioctl(fd, TEST_CMD, cmd) ? errno : 0;
+}
+
+static int mock_replace(int fd, uint32_t mock, uint32_t pt)
+{
+	uint32_t cmd[18] = { sizeof(cmd), TEST_OP_REPLACE, mock, [4] = pt };
+
+	return ioctl(fd, TEST_CMD, cmd) ? errno : 0;
+}
+
+/* A PASID of it is attached, moved, and detached; all of it takes HWPTs that allow PASIDs */
+static void check_pasids(int fd, uint32_t ioas, uint32_t kind, const uint32_t made[3],
+			 uint32_t home)
+{
+	uint32_t pasid = 1 + below(3), hwpts[2];
+	uint64_t fact;
+
+	for (int i = 0; i < 2; i++)
+		if (!expect(hwpt_alloc(fd, made[2], ioas, HWPT_PASID, 0, &hwpts[i]), 0,
+			    "HWPT for PASIDs"))
+			return;
+	outcome(AUTO, kind, &fact);
+	is_value(fd, hwpts[0], fact, "coherency of a HWPT for PASIDs");
+	expect(mock_replace(fd, made[0], hwpts[0]), 0, "replace by a HWPT for PASIDs");
+	expect(mock_pasid(fd, TEST_OP_PASID_ATTACH, made[0], pasid, hwpts[below(2)]), 0,
+	       "attach a PASID");
+	expect(mock_pasid(fd, TEST_OP_PASID_REPLACE, made[0], pasid, hwpts[below(2)]), 0,
+	       "replace of a PASID");
+	expect(mock_pasid(fd, TEST_OP_PASID_DETACH, made[0], pasid, 0), 0, "detach a PASID");
+	expect(mock_replace(fd, made[0], home), 0, "replace by what it was attached to");
+	for (int i = 0; i < 2; i++)
+		expect(destroy(fd, hwpts[i]), 0, "destroy a HWPT for PASIDs");
+}
+
 void do_rules(void)
 {
 	unsigned int policy = below(3);
@@ -188,6 +234,8 @@ void do_rules(void)
 	expect(get_coherency(fd, made[2], &fact), EINVAL, "coherency of a device");
 	if (expect(ioas_alloc(fd, policy, &other), 0, "another IOAS"))
 		check_hwpts(fd, other, policy, made[2], kind);
+	if (kind & MOCK_PASID && expect(ioas_alloc(fd, AUTO, &other), 0, "IOAS for PASIDs"))
+		check_pasids(fd, other, kind, made, ioas);
 	expect(destroy(fd, made[2]), EBUSY, "destroy a device that is attached");
 	expect(destroy(fd, made[0]), 0, "destroy a device of the mock driver");
 	expect(set_coherency(fd, ioas, AUTO), 0, "set the policy of what was attached");

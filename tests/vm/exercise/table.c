@@ -59,9 +59,6 @@ struct call {
 #define TEST_OP_ACCESS_RW	 8
 #define TEST_OP_REPLACE		 10
 #define TEST_OP_ACCESS_REPLACE	 11
-#define TEST_OP_PASID_ATTACH	 18
-#define TEST_OP_PASID_REPLACE	 19
-#define TEST_OP_PASID_DETACH	 20
 #define TEST_OP_DEVICE_COHERENCY 24
 #define TEST_OP_CACHE_FLUSHED	 25
 
@@ -93,19 +90,19 @@ static const struct call calls[] = {
 	  { 16, 8, BUFFER, N(0) } } },
 	{ "IOMMU_IOAS_COPY", IO(0x83), IOMMUFD, 40, 40, true, 6, 0, 0, 0, 0,
 	  ERRORS(IOMMU_ERRORS, EEXIST, ENOSPC, EOVERFLOW, EADDRINUSE, EPERM, ENOMEM),
-	  { { 4, 4, FLAGS, N(7) }, { 8, 4, ID, N(IOAS) }, { 12, 4, ID, N(IOAS) },
-	  { 16, 8, LENGTH, N(0) }, { 24, 8, IOVA, N(0) }, { 32, 8, IOVA, N(0) } } },
+	  { { 4, 4, CHOICE, LIST(7, 7, 7, 7, 3, 5, 6) }, { 8, 4, ID, N(IOAS) },
+	  { 12, 4, ID, N(IOAS) }, { 16, 8, LENGTH, N(0) }, { 24, 8, IOVA, N(0) }, { 32, 8, IOVA, N(0) } } },
 	{ "IOMMU_IOAS_IOVA_RANGES", IO(0x84), IOMMUFD, 32, 32, true, 2, 0, 0, 0, 0,
 	  ERRORS(IOMMU_ERRORS, EMSGSIZE),
 	  { { 4, 4, ID, N(IOAS) }, { 8, 4, NUMBER, N(9) }, { 12, 4, RESERVED, N(0) },
 	  { 16, 8, BUFFER, N(0) } } },
 	{ "IOMMU_IOAS_MAP", IO(0x85), IOMMUFD, 40, 40, true, 18, 0, 0, 0, 0,
 	  ERRORS(IOMMU_ERRORS, EEXIST, ENOSPC, EOVERFLOW, EADDRINUSE, EPERM, ENOMEM),
-	  { { 4, 4, FLAGS, N(7) }, { 8, 4, ID, N(IOAS) }, { 12, 4, RESERVED, N(0) },
+	  { { 4, 4, CHOICE, LIST(7, 7, 7, 7, 3, 5, 6) }, { 8, 4, ID, N(IOAS) }, { 12, 4, RESERVED, N(0) },
 	  { 16, 8, ADDRESS, N(0) }, { 24, 8, LENGTH, N(0) }, { 32, 8, IOVA, N(0) } } },
 	{ "IOMMU_IOAS_MAP_FILE", IO(0x8f), IOMMUFD, 40, 40, true, 6, 0, 0, 0, 0,
 	  ERRORS(IOMMU_ERRORS, EEXIST, ENOSPC, EOVERFLOW, EADDRINUSE, EPERM, ENOMEM),
-	  { { 4, 4, FLAGS, N(7) }, { 8, 4, ID, N(IOAS) }, { 12, 4, FD, N(OTHER) },
+	  { { 4, 4, CHOICE, LIST(7, 7, 7, 7, 3, 5, 6) }, { 8, 4, ID, N(IOAS) }, { 12, 4, FD, N(OTHER) },
 	  { 16, 8, NUMBER, N(1 << 16) }, { 24, 8, LENGTH, N(0) }, { 32, 8, IOVA, N(0) } } },
 	{ "IOMMU_IOAS_UNMAP", IO(0x86), IOMMUFD, 24, 24, true, 10, 0, 0, 0, 0,
 	  ERRORS(IOMMU_ERRORS, EOVERFLOW, EBUSY, EDEADLOCK),
@@ -119,9 +116,10 @@ static const struct call calls[] = {
 	  { { 4, 4, ID, N(IOAS) }, { 8, 2, CHOICE, LIST(0, 1, 2) }, { 10, 2, RESERVED, N(0) } } },
 	{ "IOMMU_HWPT_ALLOC", IO(0x89), IOMMUFD, 24, 48, true, 16, HWPT, 16, 0, 0,
 	  ERRORS(IOMMU_ERRORS, EPERM, EADDRINUSE),
-	  { { 4, 4, FLAGS, N(0x3b) }, { 8, 4, ID, N(DEVICE) }, { 12, 4, ID, N(PT) },
-	  { 20, 4, RESERVED, N(0) }, { 24, 4, CHOICE, LIST(0, 0, 0, 1, 0xdead) },
-	  { 28, 4, CHOICE, LIST(0, 0, 0, 8, 24) }, { 32, 8, BUFFER, N(0) },
+	  { { 4, 4, CHOICE, LIST(0, 0, 1, 2, 8, 16, 16, 17, 32, 32, 33, 48) },
+	  { 8, 4, ID, N(DEVICE) }, { 12, 4, ID, N(PT) },
+	  { 20, 4, RESERVED, N(0) }, { 24, 4, CHOICE, LIST(0, 0, 0, 0, 0, 1, 0xdead) },
+	  { 28, 4, CHOICE, LIST(0, 0, 0, 0, 0, 8, 24) }, { 32, 8, BUFFER, N(0) },
 	  { 44, 4, RESERVED, N(0) } } },
 	{ "IOMMU_GET_HW_INFO", IO(0x8a), IOMMUFD, 32, 40, true, 4, 0, 0, 0, 0,
 	  ERRORS(IOMMU_ERRORS, ENODEV),
@@ -134,7 +132,7 @@ static const struct call calls[] = {
 	  ERRORS(IOMMU_ERRORS, ENODEV),
 	  { { 4, 4, ID, N(HWPT) }, { 8, 8, BUFFER, N(0) }, { 16, 4, CHOICE, LIST(0, 0xdeadbeef) },
 	  { 20, 4, CHOICE, LIST(8, 16) }, { 24, 4, NUMBER, N(4) }, { 28, 4, RESERVED, N(0) } } },
-	{ "IOMMU_FAULT_QUEUE_ALLOC", IO(0x8e), IOMMUFD, 16, 16, true, 1, FAULT, 8, 12, OTHER,
+	{ "IOMMU_FAULT_QUEUE_ALLOC", IO(0x8e), IOMMUFD, 16, 16, true, 1, FAULT, 8, 12, QUEUE,
 	  ERRORS(IOMMU_ERRORS),
 	  { { 4, 4, RESERVED, N(0) } } },
 	{ "IOMMU_VIOMMU_ALLOC", IO(0x90), IOMMUFD, 24, 40, true, 3, VIOMMU, 20, 0, 0,
@@ -152,17 +150,9 @@ static const struct call calls[] = {
 	{ "mock: device", TEST_CMD, IOMMUFD, 68, 72, true, 8, MOCK, 16, 0, 0,
 	  ERRORS(IOMMU_ERRORS, EPERM, EADDRINUSE),
 	  { { 4, 4, CHOICE, LIST(TEST_OP_DEVICE_FLAGS, TEST_OP_DEVICE) }, { 8, 4, ID, N(PT) },
-	  { 12, 4, RESERVED, N(0) }, { 28, 4, FLAGS, N(0x3d) } } },
+	  { 12, 4, RESERVED, N(0) }, { 28, 4, FLAGS, N(0x39) } } },
 	MOCK_CALL("mock: replace", TEST_OP_REPLACE, 12, ERRORS(IOMMU_ERRORS, EPERM, EADDRINUSE),
 	  { 8, 4, ID, N(MOCK) }, { 16, 4, ID, N(PT) }),
-	MOCK_CALL("mock: PASID attach", TEST_OP_PASID_ATTACH, 6, ERRORS(IOMMU_ERRORS, EPERM,
-	  EADDRINUSE, EBUSY, ENOSPC, ENODEV), { 8, 4, ID, N(MOCK) }, { 16, 4, NUMBER, N(4) },
-	  { 20, 4, ID, N(PT) }),
-	MOCK_CALL("mock: PASID replace", TEST_OP_PASID_REPLACE, 6, ERRORS(IOMMU_ERRORS, EPERM,
-	  EADDRINUSE, EBUSY, ENOSPC, ENODEV), { 8, 4, ID, N(MOCK) }, { 16, 4, NUMBER, N(4) },
-	  { 20, 4, ID, N(PT) }),
-	MOCK_CALL("mock: PASID detach", TEST_OP_PASID_DETACH, 4, ERRORS(IOMMU_ERRORS),
-	  { 8, 4, ID, N(MOCK) }, { 16, 4, NUMBER, N(4) }),
 	MOCK_CALL("mock: coherency", TEST_OP_DEVICE_COHERENCY, 4, ERRORS(IOMMU_ERRORS),
 	  { 8, 4, ID, N(MOCK) }),
 	MOCK_CALL("mock: bytes flushed", TEST_OP_CACHE_FLUSHED, 1, ERRORS(IOMMU_ERRORS)),
@@ -281,9 +271,12 @@ static uint64_t value_of(const struct field *f, unsigned int slot)
 	case ID:
 		return some_id(slot, (uintptr_t)f->arg);
 	case FD:
+		/* What is mapped of a file keeps it: of none that keeps the iommufd, or it stays for good */
+		if ((uintptr_t)f->arg == OTHER)
+			return one_in(30) ? -1 : file_at(OTHER, slot_of(OTHER));
 		if ((uintptr_t)f->arg != IOMMUFD)
 			return some_file((uintptr_t)f->arg);
-		return one_in(30) ? some_file(OTHER) : file_at(IOMMUFD, slot);
+		return one_in(30) ? some_file(QUEUE) : file_at(IOMMUFD, slot);
 	case ADDRESS:
 	case BUFFER:
 		return (uintptr_t)somewhere() &
@@ -334,7 +327,7 @@ void make_call(unsigned int nr)
 	unsigned int slot =
 		c->nr == TEST_CMD || c->on == CDEV ? iommufd_slot(c->nr == TEST_CMD) : below(SLOTS);
 	unsigned int of = slot_of(CDEV);
-	int fd = some_file(c->on == IOMMUFD ? OTHER : c->on);
+	int fd = some_file(c->on == IOMMUFD ? QUEUE : c->on);
 	static __thread uint8_t buf[2 * PAGE] __attribute__((aligned(16)));
 	uint32_t size, out, behind;
 	uint64_t value = 0;
