@@ -169,17 +169,22 @@ test_overcommit() {
 	note "untimed, because the kernel skipped the program: $(last over .sum.total.untimed)"
 }
 
-# Two flushers' victims as with the other sources
+# Every callback is a flush or a victim, and there is one culprit
 test_victims() {
+	local runs
+
 	monitor hit --source tracepoint
 	callbacks_start
 	taskset -c 1 bash -c 'while :; do :; done' &
 	bench -n 400 --vfio "${BDF[0]}"
 	kill -KILL $!
 	wait $! 2>/dev/null
+	runs=$(callbacks)
 	finish
+	told hit "(([.[].victims[].count] | add) // 0) + 400 == $runs" "flushes and victims are all callbacks"
+	told hit '[.[].victims[].culprit] | unique | length <= 1 and all(test("^[0-9]+-[0-9]+$"))' "by one VM"
 	last_ok "callbacks: on the flushing CPUs, and on others" hit \
-		".sum.total.exits == 400 and .sum.total.flushes == 400 and .sum.total.cpus_flushed == $(callbacks)"
+		".sum.total.exits == 400 and .sum.total.flushes == 400 and .sum.total.cpus_flushed == $runs"
 	callbacks_stop
 }
 
