@@ -284,7 +284,7 @@ static void pad(FILE *f, int n)
 	static const char blanks[] = "                                ";
 
 	for (int len = sizeof(blanks) - 1; n > 0; n -= len)
-		fwrite(blanks, 1, n < len ? n : len, f);
+		fwrite_unlocked(blanks, 1, n < len ? n : len, f);
 }
 
 static void put_left(FILE *f, const char *s, int width, bool last)
@@ -294,7 +294,7 @@ static void put_left(FILE *f, const char *s, int width, bool last)
 
 	/* The last column has the rest of the line. */
 	if (last) {
-		fputs(s, f);
+		fputs_unlocked(s, f);
 		return;
 	}
 	while (*end) {
@@ -305,20 +305,20 @@ static void put_left(FILE *f, const char *s, int width, bool last)
 		used += columns;
 		end += len;
 	}
-	fwrite(s, 1, end - s, f);
+	fwrite_unlocked(s, 1, end - s, f);
 	pad(f, width - used);
 }
 
 static void put_cell(FILE *f, const struct out_field *field, const char *s, bool first, bool last)
 {
 	if (!first)
-		fputc(' ', f);
+		fputc_unlocked(' ', f);
 	if (field->flags & OUT_LEFT) {
 		put_left(f, s, field->width, last);
 		return;
 	}
 	pad(f, field->width - out_width(s));
-	fputs(s, f);
+	fputs_unlocked(s, f);
 }
 
 void out_table_header(FILE *f, const struct out_field *const *sel, size_t n)
