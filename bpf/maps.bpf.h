@@ -194,15 +194,18 @@ static __always_inline __u64 noncoherent_offset(void)
 {
 	__u64 off;
 
-	if (bpf_core_field_exists(struct kvm, arch.noncoherent_dma_count))
-		off = bpf_core_field_offset(struct kvm, arch.noncoherent_dma_count);
-	else
-		off = bpf_core_field_offset(struct kvm___policy, arch.noncoherent_dma_count);
 	/*
 	 * A load with the offset in the instruction cannot reach beyond 32 KiB, and
-	 * struct kvm is longer: the compiler must not fold the two.
+	 * struct kvm is longer: the compiler must not fold the two, nor the branches
+	 * into one that extends 32 bits to 64.
 	 */
-	asm volatile("" : "+r"(off));
+	if (bpf_core_field_exists(struct kvm, arch.noncoherent_dma_count)) {
+		off = bpf_core_field_offset(struct kvm, arch.noncoherent_dma_count);
+		asm volatile("" : "+r"(off));
+	} else {
+		off = bpf_core_field_offset(struct kvm___policy, arch.noncoherent_dma_count);
+		asm volatile("" : "+r"(off));
+	}
 	return off;
 }
 
