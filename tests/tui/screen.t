@@ -131,6 +131,26 @@ sees 'no log: it says why' 'Nothing is logged: this source does not tell'
 keys q
 ends 'q without a log' 0
 
+# And of one that does not tell all: an empty log does not look complete, a long reason is cut.
+sed 's/"events_why":null/"events_why":"not loaded yet: vfio"/' tests/data/log.jsonl >"$TMP/part.jsonl"
+start 80x24 --replay "$TMP/part.jsonl" -d 86400 --view log
+keys Space
+sees 'part of a log: it says what is missing' \
+	'log, [^,]*, not loaded yet: vfio.*Nothing was attached, mapped or changed so far'
+keys / b o x Enter
+sees 'part of a log: with a filter' 'log, [^,]*, not loaded yet: vfio, filter "box".*Nothing matches'
+keys q
+ends 'q in part of a log' 0
+sed "s/\"events_why\":null/\"events_why\":\"$(printf '%01010d' 0)\"/" tests/data/log.jsonl >"$TMP/long.jsonl"
+start 80x24 --replay "$TMP/long.jsonl" -d 86400 --view log
+keys Space
+sees 'a long reason' 'log, [^,]*, 0000000'
+keys Space Space
+keys / w e b Enter
+sees 'a long reason, and a filter' 'log, [^,]*, 0000000.*web01'
+keys q
+ends 'q after a long reason' 0
+
 # ---- sizes --------------------------------------------------------------------------------------
 
 start 80x24 "${ARGS[@]}"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <curses.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
@@ -447,11 +448,30 @@ static void draw_footer(struct ui *ui, int y)
 	move(y, out_width(line) < COLS ? out_width(line) : COLS - 1);
 }
 
+/* Appends to line, and cuts it where there is no more room: a recording's words may be long. */
+static void add(char *line, size_t size, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void add(char *line, size_t size, const char *fmt, ...)
+{
+	size_t used = strlen(line);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(line + used, size - used, fmt, args);
+	va_end(args);
+}
+
+/* Whether nothing() says why there is no log; where some of it is told, the status line says what is not. */
+static bool says_why(const struct ui *ui)
+{
+	return !ui->rows.nr && !ui->filter[0] && !(ui->f->cur->known & WB_KNOWN_EVENTS);
+}
+
 static void draw_status(struct ui *ui, int y)
 {
 	static const char *const views[UI_VIEWS] = { "VMs", "victims", "devices", "log" };
 	char line[1024], interval[32];
-	int len;
 
 	if (ui->message[0]) {
 		put_line(ui, y, A_BOLD, ui->message);
@@ -466,22 +486,21 @@ static void draw_status(struct ui *ui, int y)
 	else
 		snprintf(interval, sizeof(interval), "every %g s",
 			 (double)ui->pace->interval_ns / 1e9);
-	len = snprintf(line, sizeof(line), "%s, %s", views[ui->view], interval);
+	snprintf(line, sizeof(line), "%s, %s", views[ui->view], interval);
 	if (ui->view == BATCH_VMS)
-		len += snprintf(line + len, sizeof(line) - len, ", by %s%s",
-				ui->sort ? ui->sort->path : "cost", ui->reverse ? " reversed" : "");
+		add(line, sizeof(line), ", by %s%s", ui->sort ? ui->sort->path : "cost",
+		    ui->reverse ? " reversed" : "");
 	if (ui->view == BATCH_LOG && ui->f && ui->f->cur->events_lost)
-		len += snprintf(line + len, sizeof(line) - len, ", %" PRIu64 " lost",
-				ui->f->cur->events_lost);
-	if (ui->view == BATCH_LOG && ui->f && ui->rows.nr && ui->f->cur->events_why)
-		len += snprintf(line + len, sizeof(line) - len, ", %s", ui->f->cur->events_why);
+		add(line, sizeof(line), ", %" PRIu64 " lost", ui->f->cur->events_lost);
+	if (ui->view == BATCH_LOG && ui->f && ui->f->cur->events_why && !says_why(ui))
+		add(line, sizeof(line), ", %s", ui->f->cur->events_why);
 	if (ui->filter[0])
-		len += snprintf(line + len, sizeof(line) - len, ", filter \"%s\"", ui->filter);
+		add(line, sizeof(line), ", filter \"%s\"", ui->filter);
 	if (ui->f && ui->f->rebased)
-		len += snprintf(line + len, sizeof(line) - len, ", totals since reset");
+		add(line, sizeof(line), ", totals since reset");
 	if (ui->shift)
-		snprintf(line + len, sizeof(line) - len, ", %zu column%s skipped", ui->shift,
-			 ui->shift == 1 ? "" : "s");
+		add(line, sizeof(line), ", %zu column%s skipped", ui->shift,
+		    ui->shift == 1 ? "" : "s");
 	put_line(ui, y, A_NORMAL, line);
 }
 
