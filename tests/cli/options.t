@@ -178,6 +178,13 @@ prints --replay "$REC" --json -n 1000
 is '-n beyond the end: all frames' "$(wc -l <"$OUT")" "$FRAMES"
 is '-n beyond the end: status' "$STATUS" 0
 
+# What is lost is counted since the start, as all else.
+sed '3s/"events_lost":0/"events_lost":2/' tests/data/log.jsonl >"$TMP/lost.jsonl"
+runs "$TOOL" --replay "$TMP/lost.jsonl" --json
+is 'events_lost that goes backwards: status' "$STATUS" 2
+like 'events_lost that goes backwards' "$(<"$ERR")" 'line 4: events_lost goes backwards'
+is 'events_lost that goes backwards: the frames before' "$(jq -r .events_lost "$OUT" | paste -sd ' ')" '0 2'
+
 prints --replay "$REC" --json -n 1
 unlike 'no vcpus unless asked for' "$(jq -c '.vms[0]' "$OUT")" '"vcpus"'
 prints --replay "$REC" --json -n 1 --vcpus

@@ -30,6 +30,7 @@ struct replay_state {
 	bool started;
 	uint64_t time_ns;
 	struct wb_counters sum;
+	uint64_t events_lost;
 	size_t nr_vms;
 	struct seen_vm *vms;	      /* by key */
 	struct seen_vm **by_identity; /* NULL until asked for */

@@ -41,6 +41,8 @@ int replay_read_events(struct replay_parse *l, const json_t *root)
 	l->s->known |= WB_KNOWN_EVENTS;
 	err = jread_u64_null(&l->j, root, "events_lost", 0, REPLAY_LIMIT, &l->s->events_lost,
 			     &null);
+	if (!err && !null && l->s->events_lost < l->st->events_lost)
+		return jread_bad(&l->j, "events_lost goes backwards");
 	if (!err)
 		err = jread_array(&l->j, root, "events", &array);
 	if (err)

@@ -200,5 +200,6 @@ int replay_remember(struct replay_state *st, const struct wb_snapshot *s,
 	st->started = true;
 	st->time_ns = s->time_ns;
 	st->sum = *sum;
+	st->events_lost = s->events_lost;
 	return err;
 }
