@@ -89,6 +89,25 @@ virtual_functions() {
 	vfio_bind "$pf"
 }
 
+# A graphics card of NVIDIA's has its audio function's config space in BAR0; of another vendor, function 1 is
+# what it is.
+siblings() {
+	local first second vendor wanted
+
+	first=$(vfio_find $E1000E 3) second=$(vfio_find $E1000E 4)
+	for vendor in 10de 1033; do
+		inject add "$first" hardwired0 id=10de:1b80 class=030000
+		inject add "$second" hardwired0 "id=$vendor:10f0" class=040300
+		ok "remove and scan again" rescan "$first"
+		ok "remove and scan again" rescan "$second"
+		wanted=''
+		[[ $vendor != 10de ]] || wanted='capable untrusted'
+		reports "function 1 of a graphics card, vendor $vendor" "$second" "$wanted"
+	done
+	inject del "$first"
+	inject del "$second"
+}
+
 modes() {
 	local bdf port
 
@@ -115,6 +134,7 @@ modes() {
 	inject add "$bdf" writable
 	ok "remove and scan again" rescan "$bdf"
 	reports "itself again, writable" "$bdf" 'capable enabled'
+	siblings
 	for bad in 'add' "add $bdf" "add $bdf soft" 'add 0:0 pass' "add $bdf pass id=1" "del $bdf x" \
 		"add $bdf pass slow=101" "add 0000:77:00.0 pass" "del 0000:77:00.0" "add $bdf pass class=1000000"; do
 		ok "injector refuses '$bad'" not inject "$bad"
@@ -200,7 +220,9 @@ DEVICES=(--device 'e1000e,bus=pcie.0,addr=0x10' --device e1000e
 	--device 'edu,bus=pcie.0,addr=0x11' --device 'pcie-pci-bridge,id=ppb' --device 'edu,bus=ppb,addr=1'
 	--device bochs-display --device 'nvme,bus=pcie.0,addr=0x12,serial=a'
 	--device 'nvme-subsys,id=subsys,nqn=a,,bus=b'
-	--device 'nvme,serial=b,subsys=subsys,sriov_max_vfs=2,sriov_vq_flexible=4,sriov_vi_flexible=2')
+	--device 'nvme,serial=b,subsys=subsys,sriov_max_vfs=2,sriov_vq_flexible=4,sriov_vi_flexible=2'
+	--device 'pcie-root-port,id=two,bus=pcie.0,chassis=77'
+	--device 'e1000e,bus=two,addr=0.0,multifunction=on' --device 'e1000e,bus=two,addr=0.1')
 
 if [[ ${1:-} == --inside ]]; then
 	inside "$2"
