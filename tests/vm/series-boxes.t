@@ -66,6 +66,8 @@ moved_by_bench() {
 	is "wbinvdbench --dma: in box 4 in the end" "$(grep -o '^{.*' "$TMP/bench" |
 		jq -c '[.vfio.box, .vfio.noncoherent, .total.executed, (.dma | map(.did_ns != null))]')" \
 		'[4,false,300,[false,true,true]]'
+	refused "wbinvdbench --dma: without the privilege" 3 'needs CAP_SYS_RAWIO, or allow_noncoherent=1' \
+		setpriv --bounding-set=-sys_rawio --inh-caps=-sys_rawio "$BENCH" --vfio "${BDF[0]}" -n 3 --dma noncoherent
 	((flushed > 0 && flushed < 300))
 	verdict "wbinvdbench --dma: some WBINVDs were flushed, others not" $? "$flushed of 300"
 }

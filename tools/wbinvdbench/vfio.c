@@ -130,6 +130,11 @@ static int attach(const struct vfio_dev *v, uint32_t ioas, uint32_t flags)
 			v->dev.bdf);
 		return -EOPNOTSUPP;
 	}
+	if (flags == WB_IOMMU_IOAS_ALLOC_NONCOHERENT && errno == EPERM) {
+		log_err("%s: to opt out of coherency that its IOMMU can enforce needs CAP_SYS_RAWIO, or allow_noncoherent=1 of the module iommufd",
+			v->dev.bdf);
+		return -EPERM;
+	}
 	return refused(v, "VFIO_DEVICE_ATTACH_IOMMUFD_PT");
 }
 
