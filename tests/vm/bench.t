@@ -157,6 +157,8 @@ test_stop() {
 test_hold() {
 	local pid id
 
+	# The shell in the background empties them only when it gets its turn.
+	rm -f "$OUT" "$ERR"
 	"$BENCH" --json -n 10 --start-delay 3600 >"$OUT" 2>"$ERR" &
 	pid=$!
 	soon test -s "$ERR"
@@ -166,6 +168,7 @@ test_hold() {
 	ends "$pid"
 	ok "--start-delay: a signal ends it, no vCPU ran" \
 		json ".vm == \"$id\" and .interrupted and .total.executed == 0"
+	rm -f "$OUT" "$ERR"
 	"$BENCH" --json -n 10 --hold 3600 >"$OUT" 2>"$ERR" &
 	pid=$!
 	soon test -s "$OUT"
