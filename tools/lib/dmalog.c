@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -15,6 +14,7 @@
 
 #include "dmalog.skel.h"
 #include "log.h"
+#include "procutil.h"
 
 #define NR_PLACES (DMALOG_SETS * DMALOG_WAYS)
 
@@ -49,15 +49,6 @@ struct dmalog {
 
 /* Readings after which the place of an IOAS is given to another. */
 #define IDLE_MAX 200
-
-static ino_t module_identity(const char *name)
-{
-	char path[64];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/sys/module/%s", name);
-	return stat(path, &st) ? 0 : st.st_ino;
-}
 
 static const char *tracepoint_of(const struct bpf_program *prog)
 {
@@ -196,7 +187,7 @@ static int attach_all(struct dmalog *d)
 
 		if (d->state[i] == ATTACHED)
 			continue;
-		now = module_identity(modules[i].sys);
+		now = proc_module_identity(modules[i].sys);
 		if (!now) {
 			d->state[i] = NOT_LOADED;
 			d->identity[i] = 0;

@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#define NSEC_PER_SEC 1000000000LL
 
 int jread_bad(struct jread *j, const char *fmt, ...)
 {
@@ -154,5 +157,29 @@ int jread_array(struct jread *j, const json_t *obj, const char *key, json_t **ou
 
 	if (!err && !json_is_array(*out))
 		return jread_bad(j, "%s%s is not an array", j->where, key);
+	return err;
+}
+
+int jread_time(struct jread *j, const json_t *obj, const char *key, int64_t *wall_ns)
+{
+	int64_t ns = 0, unit = NSEC_PER_SEC / 10;
+	struct tm tm = { 0 };
+	const char *rest;
+	char *text;
+	int err = jread_str(j, obj, key, &text);
+
+	if (err)
+		return err;
+	rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (rest && *rest == '.')
+		for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10)
+			ns += (*rest - '0') * unit;
+	/* Nanoseconds since 1970 end in 2262. */
+	if (!rest || strcmp(rest, "Z") || tm.tm_year < 70 || tm.tm_year > 350)
+		err = jread_bad(j, "%s%s is not as in 2025-12-31T23:59:59.000000000Z", j->where,
+				key);
+	else
+		*wall_ns = timegm(&tm) * NSEC_PER_SEC + ns;
+	free(text);
 	return err;
 }

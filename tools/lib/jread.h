@@ -46,6 +46,9 @@ int jread_str(struct jread *j, const json_t *obj, const char *key, char **out);
 /* The same or null: *out is NULL then. */
 int jread_str_null(struct jread *j, const json_t *obj, const char *key, char **out);
 
+/* A time as in RFC 3339, of UTC, from 1970 to 2250; nanoseconds since 1970. */
+int jread_time(struct jread *j, const json_t *obj, const char *key, int64_t *wall_ns);
+
 /* Borrowed references. */
 int jread_obj(struct jread *j, const json_t *obj, const char *key, json_t **out);
 int jread_array(struct jread *j, const json_t *obj, const char *key, json_t **out);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "procutil.h"
@@ -215,4 +216,13 @@ bool proc_is_init_pidns(int procfd)
 	if (n < 0 && procfs_is_ours(procfd))
 		n = proc_read_link_name(procfd, "self/ns/pid", link, sizeof(link));
 	return n < 0 || !strcmp(link, INIT_PIDNS_LINK);
+}
+
+ino_t proc_module_identity(const char *name)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/sys/module/%s", name);
+	return stat(path, &st) ? 0 : st.st_ino;
 }

@@ -24,6 +24,9 @@ ssize_t proc_read_attr(int dirfd, const char *path, char *buf, size_t size);
 /* A number as sysfs prints them, "0x8086" or "c08086"; base as for strtoull(). */
 int proc_read_number(int dirfd, const char *path, int base, uint64_t *out);
 
+/* What tells a loaded module from the one of that name that was loaded before; 0: it is not loaded. */
+ino_t proc_module_identity(const char *name);
+
 /*
  * The last component of a symbolic link's target.  Length, or a negative
  * errno; -EOVERFLOW if it does not fit.

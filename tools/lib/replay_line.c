@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "source.h"
 
@@ -124,29 +123,6 @@ static int read_victim(struct replay_parse *l, const json_t *obj, size_t nr)
 	return accumulate(l, v);
 }
 
-static int read_time(struct replay_parse *l, const json_t *root, int64_t *wall_ns)
-{
-	struct tm tm = { 0 };
-	const char *rest;
-	int64_t ns = 0, unit = 100000000;
-	char *text;
-	int err = jread_str(&l->j, root, "time", &text);
-
-	if (err)
-		return err;
-	rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-	if (rest && *rest == '.')
-		for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10)
-			ns += (*rest - '0') * unit;
-	/* Nanoseconds since 1970 end in 2262. */
-	if (!rest || strcmp(rest, "Z") || tm.tm_year < 70 || tm.tm_year > 350)
-		err = jread_bad(&l->j, "time is not as in 2025-12-31T23:59:59.000000000Z");
-	else
-		*wall_ns = timegm(&tm) * 1000000000LL + ns;
-	free(text);
-	return err;
-}
-
 static int read_times(struct replay_parse *l, const json_t *root, uint64_t *interval)
 {
 	const struct replay_state *st = l->st;
@@ -156,7 +132,7 @@ static int read_times(struct replay_parse *l, const json_t *root, uint64_t *inte
 	if (!err)
 		err = jread_u64(&l->j, root, "interval_ns", 0, INT64_MAX, interval);
 	if (!err)
-		err = read_time(l, root, &l->s->wall_ns);
+		err = jread_time(&l->j, root, "time", &l->s->wall_ns);
 	if (err)
 		return err;
 	l->s->time_ns = now;

@@ -46,7 +46,7 @@ struct source_ops {
 	int (*read)(struct source *src, struct wb_snapshot *s);
 	/*
 	 * File descriptor that polls readable when poll_events() has work, -1:
-	 * none.
+	 * none yet.  Both are NULL where there never is any.
 	 */
 	int (*poll_fd)(struct source *src);
 	/* Hands over outliers that have come since; cb may be NULL. */

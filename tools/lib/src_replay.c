@@ -133,21 +133,6 @@ static int replay_read(struct source *src, struct wb_snapshot *s)
 	return 0;
 }
 
-static int replay_poll_fd(struct source *src)
-{
-	(void)src;
-	return -1;
-}
-
-static int replay_poll_events(struct source *src,
-			      void (*cb)(void *ctx, const struct source_outlier *o), void *ctx)
-{
-	(void)src;
-	(void)cb;
-	(void)ctx;
-	return 0;
-}
-
 static void replay_close(struct source *src)
 {
 	struct replay *r = (struct replay *)src;
@@ -167,8 +152,6 @@ static void replay_close(struct source *src)
 static const struct source_ops replay_ops = {
 	.kind = "replay",
 	.read = replay_read,
-	.poll_fd = replay_poll_fd,
-	.poll_events = replay_poll_events,
 	.close = replay_close,
 };
 

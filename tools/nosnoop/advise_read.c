@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "../lib/devices.h"
 #include "../lib/jread.h"
@@ -224,28 +223,6 @@ static int read_top(struct adv_side *s, const char *path)
 }
 
 /* --- nosnoop's ------------------------------------------------------------ */
-
-static int read_wall(struct jread *j, const json_t *root, int64_t *wall_ns)
-{
-	struct tm tm = { 0 };
-	int64_t ns = 0, unit = NSEC_PER_SEC / 10;
-	const char *rest;
-	char *text;
-	int err = jread_str(j, root, "time", &text);
-
-	if (err)
-		return err;
-	rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-	if (rest && *rest == '.')
-		for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10)
-			ns += (*rest - '0') * unit;
-	if (!rest || strcmp(rest, "Z") || tm.tm_year < 70 || tm.tm_year > 350)
-		err = jread_bad(j, "time is not as in 2025-12-31T23:59:59.000000000Z");
-	else
-		*wall_ns = timegm(&tm) * NSEC_PER_SEC + ns;
-	free(text);
-	return err;
-}
 
 /* One of a few words, or null.  *i is its place, -1 for null. */
 static int read_word(struct jread *j, const json_t *obj, const char *key, const char *const *words,
@@ -595,7 +572,7 @@ int side_watch_line(struct adv_side *s, const char *text, size_t len, char **err
 	if (!root || !json_is_object(root))
 		err = jread_bad(&j, "not a JSON object");
 	else
-		err = read_wall(&j, root, &wall_ns);
+		err = jread_time(&j, root, "time", &wall_ns);
 	/* What was looked at once, by list, holds whenever it was. */
 	if (!err && (json_integer_value(json_object_get(root, "interval_ns")) == 0 ||
 		     (wall_ns >= s->from_ns && wall_ns <= s->to_ns)))
@@ -666,7 +643,7 @@ static int peek_head(struct adv_file *file, const char *line, size_t len, unsign
 	if (!err)
 		file->is_watch = !strcmp(schema, NS_SCHEMA);
 	if (!err)
-		err = read_wall(&j, root, wall_ns);
+		err = jread_time(&j, root, "time", wall_ns);
 	if (err)
 		log_err("%s, line %lu: %s", file->path, nr, j.error ? j.error : "out of memory");
 	free(j.error);

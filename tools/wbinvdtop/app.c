@@ -46,7 +46,7 @@ static int on_events(void *ctx, int fd)
 /* A source that waits for KVM has events only once it is attached. */
 static int watch_events(struct app *app)
 {
-	int fd = app->src->ops->poll_fd(app->src);
+	int fd = app->src->ops->poll_fd ? app->src->ops->poll_fd(app->src) : -1;
 
 	if (fd < 0 || fd == app->events_fd)
 		return 0;

@@ -23,14 +23,6 @@
 #define UNLISTED_MAX	 5
 #define LIST_AT_LEAST_NS (10 * 1000000000ULL)
 
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
 /* What one read() of an iterator may return. */
 #define ITER_BUFFER 32768
 /* Walks of a table that others change meanwhile, before another way is taken. */

@@ -271,13 +271,11 @@ static int put_victims(struct frame_json *j, const struct frame *fr)
 	return err;
 }
 
-static int put_event(struct frame_json *j, const struct frame_event *e)
+/* Gives o away; NULL is no memory. */
+static int put_json(struct frame_json *j, json_t *o, size_t flags)
 {
-	json_t *o = dmalog_to_json(&e->e);
-	char *text = NULL;
+	char *text = o ? json_dumps(o, flags) : NULL;
 
-	if (o && !json_object_set_new(o, "vm", e->id ? json_string(e->id) : json_null()))
-		text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
 	json_decref(o);
 	if (!text)
 		return -ENOMEM;
@@ -286,17 +284,20 @@ static int put_event(struct frame_json *j, const struct frame_event *e)
 	return 0;
 }
 
+static int put_event(struct frame_json *j, const struct frame_event *e)
+{
+	json_t *o = dmalog_to_json(&e->e);
+
+	if (o && json_object_set_new(o, "vm", e->id ? json_string(e->id) : json_null())) {
+		json_decref(o);
+		o = NULL;
+	}
+	return put_json(j, o, JSON_COMPACT | JSON_ENSURE_ASCII);
+}
+
 static int put_json_str(struct frame_json *j, const char *s)
 {
-	json_t *o = s ? json_string(s) : json_null();
-	char *text = o ? json_dumps(o, JSON_ENCODE_ANY) : NULL;
-
-	json_decref(o);
-	if (!text)
-		return -ENOMEM;
-	put(j, text);
-	free(text);
-	return 0;
+	return put_json(j, s ? json_string(s) : json_null(), JSON_ENCODE_ANY);
 }
 
 /* Of the interval. */

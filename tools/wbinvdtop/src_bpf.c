@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,11 +11,12 @@
 #include <bpf/libbpf.h>
 
 #include "../lib/log.h"
+#include "../lib/procutil.h"
 #include "src_bpf.h"
 #include "src_bpf_int.h"
 #include "src_told.h"
 
-static uint64_t clock_ns(clockid_t id)
+uint64_t clock_ns(clockid_t id)
 {
 	struct timespec ts;
 
@@ -58,13 +58,6 @@ static int set_notice(struct bpf_source *b, const char *text)
 	return text && !b->notice ? -ENOMEM : 0;
 }
 
-static ino_t module_identity(void)
-{
-	struct stat st;
-
-	return stat("/sys/module/kvm", &st) ? 0 : st.st_ino;
-}
-
 /* Attaches now, or waits for KVM to be loaded. */
 static int try_attach(struct bpf_source *b)
 {
@@ -86,7 +79,7 @@ static int try_attach(struct bpf_source *b)
 		return -ENOMEM;
 	b->src.name = b->obj->rung;
 	b->src.time_scope = b->obj->time_scope;
-	b->module = module_identity();
+	b->module = proc_module_identity("kvm");
 	if (b->cfg.threshold_ns) {
 		b->ring = ring_buffer__new(b->obj->outliers, on_ring, b, NULL);
 		if (!b->ring)
@@ -98,7 +91,7 @@ static int try_attach(struct bpf_source *b)
 /* Probes of the kprobe rung outlive kvm.ko: the kernel attaches them again. */
 static void watch_module(struct bpf_source *b)
 {
-	ino_t now = module_identity();
+	ino_t now = proc_module_identity("kvm");
 
 	if (now == b->module)
 		return;

@@ -4,6 +4,7 @@
 #define SRC_BPF_INT_H
 
 #include <sys/utsname.h>
+#include <time.h>
 
 #include "bpf_obj.h"
 #include "src_log.h"
@@ -12,6 +13,8 @@
 
 /* Entries per system call; a bucket of the kernel's hash must fit. */
 #define BATCH 256
+
+uint64_t clock_ns(clockid_t id);
 
 /* A VM that is gone and that victims still name. */
 struct past_vm {

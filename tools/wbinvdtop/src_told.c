@@ -59,14 +59,6 @@ struct told_source {
 	struct utsname uts;
 };
 
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
 static struct told_vm *find_vm(struct told_source *t, pid_t pid)
 {
 	for (size_t i = 0; i < t->nr_vms; i++) {
@@ -406,21 +398,6 @@ static int told_read(struct source *src, struct wb_snapshot *s)
 	return 0;
 }
 
-static int told_poll_fd(struct source *src)
-{
-	(void)src;
-	return -1;
-}
-
-static int told_poll_events(struct source *src,
-			    void (*cb)(void *ctx, const struct source_outlier *o), void *ctx)
-{
-	(void)src;
-	(void)cb;
-	(void)ctx;
-	return 0;
-}
-
 static void told_close(struct source *src)
 {
 	struct told_source *t = (struct told_source *)src;
@@ -435,8 +412,6 @@ static void told_close(struct source *src)
 static const struct source_ops told_ops = {
 	.kind = "bpf",
 	.read = told_read,
-	.poll_fd = told_poll_fd,
-	.poll_events = told_poll_events,
 	.close = told_close,
 };
 
