@@ -31,8 +31,8 @@ enum dmalog_kind {
 /* Values of op of DMALOG_NO_SNOOP. */
 #define DMALOG_OP_ALLOW	   0
 #define DMALOG_OP_BLOCK	   1
-#define DMALOG_OP_REASSERT 2
-#define DMALOG_OP_CLOSE	   3
+#define DMALOG_OP_REASSERT 0x100 /* these two are the kernel's own */
+#define DMALOG_OP_CLOSE	   0x101
 
 /* Bits of policy, and of before and after, of DMALOG_KVM. */
 #define DMALOG_KVM_FORCE       1

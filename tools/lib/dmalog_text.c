@@ -149,14 +149,22 @@ static void add_box(struct text *t, int64_t box)
 
 static void no_snoop_text(struct text *t, const struct dmalog_event *e)
 {
-	static const char *const ops[] = { "ALLOW no-snoop", "BLOCK no-snoop",
-					   "no-snoop blocked again after a reset",
-					   "no-snoop as before, at close" };
-
-	if (e->op >= 0 && e->op <= DMALOG_OP_CLOSE)
-		add(t, "%s", ops[e->op]);
-	else
-		add(t, "no-snoop operation %lld", e->op);
+	switch (e->op) {
+	case DMALOG_OP_ALLOW:
+		add(t, "ALLOW no-snoop");
+		break;
+	case DMALOG_OP_BLOCK:
+		add(t, "BLOCK no-snoop");
+		break;
+	case DMALOG_OP_REASSERT:
+		add(t, "no-snoop blocked again after a reset");
+		break;
+	case DMALOG_OP_CLOSE:
+		add(t, "no-snoop as before, at close");
+		break;
+	default:
+		add(t, "no-snoop operation %lld", (long long)e->op);
+	}
 	add(t, " (Device Control 0x%04llx -> 0x%04llx)", e->before, e->after);
 }
 
