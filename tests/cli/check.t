@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# scripts/check, in a tree of its own: what was built is what is tested, in whatever directory.
+# scripts/check, in a tree of its own: what was built is what is tested, in whatever directory, and kernels are
+# obtained beside the steps that need none.
 
 set -u -o pipefail
 
@@ -24,7 +25,8 @@ check:
 	@scripts/check build unit cli sanitize
 END
 # shellcheck disable=SC2016 # it is the test's
-printf '%s\n' '#!/bin/bash' 'cat "${WBINVDTOP:-build/wbinvdtop}" >>ran' 'echo ok 1; echo 1..1' >"$TREE/tests/cli/x.t"
+printf '%s\n' '#!/bin/bash' 'cat "${WBINVDTOP:-build/wbinvdtop}" >>ran' 'echo ok 1; echo 1..1' >"$TREE/tests/cli/options.t"
+printf '%s\n' '#!/bin/bash' 'echo ok 1; echo 1..1' >"$TREE/tests/cli/nosnoop-x.t"
 
 # tested NAME COMMAND [ARG]...
 tested() {
@@ -47,4 +49,40 @@ tested "make check" make check
 tested "make check OUT=" make check OUT="$TMP/other"
 tested "OUT in the environment" env OUT="$TMP/third" scripts/check build unit cli sanitize
 tested "OUT below the tree" env OUT=fourth scripts/check build unit cli sanitize
+
+# kernel COMMAND: what the script that obtains kernels does, here
+# shellcheck disable=SC2016 # they are the stub's, here and below
+kernel() {
+	printf '%s\n' '#!/bin/bash' 'echo "kernel $2" >>ran' "$1" >"$TREE/scripts/kernel"
+	chmod +x "$TREE/scripts/kernel"
+	rm -f "$TREE/ran"
+}
+
+# shellcheck disable=SC2016 # it is the stub's
+printf '%s\n' '#!/bin/bash' 'echo series >>ran' >"$TREE/scripts/series"
+chmod +x "$TREE/scripts/series"
+
+# It cannot end before the units ran.
+# shellcheck disable=SC2016
+kernel 'until [[ $2 != stock-6.1 ]] || grep -q unit ran; do sleep 0.1; done; echo "got $2"'
+(cd "$TREE" && timeout 60 scripts/check kernels unit series) >"$TMP/said" 2>&1
+is "kernels beside: status" $? 0
+is "kernels beside: the series waits for them" "$(tail -n 2 "$TREE/ran" | paste -sd ,)" 'kernel patched-7.2,series'
+is "kernels beside: what they said" "$(grep -c '^got ' "$TMP/said")" 5
+
+# shellcheck disable=SC2016
+kernel '[[ $2 != stock-6.12 ]]'
+(cd "$TREE" && timeout 60 scripts/check kernels unit) >"$TMP/said" 2>&1
+is "a kernel that cannot be had: status" $? 1
+like "a kernel that cannot be had: said" "$(<"$TMP/said")" 'steps that failed: kernels'
+is "a kernel that cannot be had: the next is not tried" "$(grep -c kernel "$TREE/ran")" 2
+
+kernel 'trap "echo ended >>ran; exit 143" TERM; sleep 60 & wait'
+printf '%s\n' '#!/bin/bash' 'echo ok 1; echo 1..1; sleep 2' >"$TREE/tests/cli/options.t"
+(cd "$TREE" && exec timeout -s INT 1 scripts/check kernels cli) >"$TMP/said" 2>&1
+for ((i = 0; i < 50; i++)); do
+	grep -qx ended "$TREE/ran" && break
+	sleep 0.1
+done
+like "interrupted: so is what runs beside" "$(<"$TREE/ran")" 'ended'
 done_testing

@@ -32,7 +32,7 @@ like "a step that passed is not repeated" "$(<"$TMP/second")" 'style +-  passed 
 is "tests in VMs are asked each time" "$(cut -d ' ' -f 1 "$TREE/prove-again" | paste -sd ' ')" \
 	"patched-7.2 debug-7.2 patched-7.2 debug-7.2"
 is "selftests that passed are not repeated" "$(<"$TREE/selftests")" \
-	$' -k patched-7.2 iommufd vfio\n -k debug-7.2 --timeout 7200'
+	$' -k patched-7.2 iommufd vfio kvm\n -k debug-7.2 --timeout 7200'
 echo "# other" >>"$TREE/scripts/vm"
 "$TREE/scripts/series" >"$TMP/third" 2>&1
 is "selftests: until the test bed changes" "$(wc -l <"$TREE/selftests")" 4
