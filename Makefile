@@ -71,7 +71,7 @@ $(OUT)/.deps: scripts/deps
 	@touch $@
 
 tools: $(addprefix $(OUT)/,$(TOOLS))
-bpf: $(OUT)/wbinvd.bpf.o $(OUT)/dmalog.bpf.o $(OUT)/told.bpf.o
+bpf: $(OUT)/wbinvd.bpf.o $(OUT)/dmalog.bpf.o $(OUT)/told.bpf.o $(OUT)/cfgwrite.bpf.o
 man: $(MANS)
 units: $(UNITS)
 fuzzers: $(FUZZERS)
@@ -91,6 +91,7 @@ $(OUT)/%.skel.h: $(OUT)/%.bpf.o
 $(OUT)/obj/wbinvdtop/bpf_obj.o: $(OUT)/wbinvd.skel.h
 $(OUT)/obj/lib/dmalog.o: $(OUT)/dmalog.skel.h
 $(OUT)/obj/wbinvdtop/src_told.o: $(OUT)/told.skel.h
+$(OUT)/obj/nosnoop/guestwrites.o: $(OUT)/cfgwrite.skel.h
 
 $(OUT)/rule_table.h: docs/rule.md tools/nosnoop/rule.awk
 	@mkdir -p $(@D)
@@ -144,7 +145,7 @@ $(OUT)/unit/%: tests/unit/%.c $(OUT)/wbinvdtop.a $(OUT)/wbinvdbench.a $(OUT)/lib
 # Fuzzers want every source instrumented: they compile their own copies.
 FUZZSRC := $(wildcard tools/lib/*.c) $(filter-out %/main.c %/bpf_obj.c %/bpf_read.c %/bpf_victims.c %/src_bpf.c %/src_told.c,$(wildcard tools/wbinvdtop/*.c))
 NSFUZZSRC := $(wildcard tools/lib/*.c) $(filter-out %/main.c,$(wildcard tools/nosnoop/*.c))
-$(OUT)/fuzz/fuzz_nosnoop: tests/fuzz/fuzz_nosnoop.c $(NSFUZZSRC) $(OUT)/rule_table.h $(OUT)/dmalog.skel.h
+$(OUT)/fuzz/fuzz_nosnoop: tests/fuzz/fuzz_nosnoop.c $(NSFUZZSRC) $(OUT)/rule_table.h $(OUT)/dmalog.skel.h $(OUT)/cfgwrite.skel.h
 	@mkdir -p $(@D)
 	$(say) FUZZ $@
 	$(Q)$(CLANG) -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -g -O1 -I$(OUT) \

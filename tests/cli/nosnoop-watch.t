@@ -51,6 +51,8 @@ is 'what slept from the start is not known' "$(each 0000:0a:00.0 '"\(.suspended)
 is 'what vanished is no longer there' "$(tail -n 1 "$TMP/rec" | jq '[.functions[] | select(.bdf == "0000:04:00.0")] | length')" 0
 is 'what this kernel does not tell is null, with a reason' "$(tail -n 1 "$TMP/rec" | jq -c '[.vms[0].flush_ns, .vms[0].mapped_bytes,
 	(.vms[0].why | length > 0), .functions[0].blocked, (.functions[0].blocked_why | length > 0)]')" '[null,null,true,null,true]'
+is 'nor are its user'\''s writes of the bit' "$(tail -n 1 "$TMP/rec" | jq -c '[.guest_writes, .functions[0].guest_writes, .functions[0].guest_writes_why]')" \
+	'[{"by":null,"since_ns":null,"lost":null,"why":"this is not the running system"},null,"this is not the running system"]'
 is 'the VM' "$(tail -n 1 "$TMP/rec" | jq -r '.vms[] | "\(.id) \(.start) \(.name)"')" '4711-5 123456 web01'
 is 'nothing is counted here: none, not 0' "$(jq -c '[.requests.coverage, (.requests.reason | length > 0), .requests.sockets]' "$TMP/rec" | sort -u)" \
 	'["none",true,[]]'

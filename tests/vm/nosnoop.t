@@ -124,9 +124,124 @@ held() {
 	done_testing
 }
 
+# step STEP [RESULT]: of the process that holds a function
+step() {
+	local said
+
+	printf '%s\n' "$1" >&"${HOLDER[1]}"
+	read -r -t 120 said <&"${HOLDER[0]}"
+	[[ $said == "$1: ${2:-0}" ]] || fail "step $1" "$said"
+}
+
+# shellcheck disable=SC2317 # its name is passed
+# reads_as FILTER: true of the last whole line of the recording, within a minute
+reads_as() {
+	local i
+
+	for ((i = 0; i < 300; i++)); do
+		[[ $(tail -n 2 "$TMP/rec" | jq -c "$1" 2>/dev/null | tail -n 1) != true ]] || return 0
+		sleep 0.2
+	done
+	tail -n 1 "$TMP/rec" | jq -c '[.guest_writes, .functions[].guest_writes]'
+	return 1
+}
+
+# otherwise BDF: where the kernel takes no more programs at the end of the function, one at its begin
+otherwise() {
+	local watcher fill n
+
+	mkfifo "$TMP/hold" "$TMP/full"
+	"$HELPERS/fillfexit" vfio_pci_core vfio_pci_config_rw <"$TMP/hold" >"$TMP/full" &
+	fill=$!
+	exec 8>"$TMP/hold"
+	read -r -t 120 n <"$TMP/full"
+	compare 'the end of the function is full' "$n" -gt 0
+	rm -f "$TMP/rec"
+	"$NOSNOOP" watch -d 1 --record "$TMP/rec" >"$TMP/frames" 2>"$ERR" &
+	watcher=$!
+	ok 'counted at its begin' reads_as '.guest_writes.by == "kprobe" and .guest_writes.why == null'
+	step 'config d 0xe8 2 0x0810 5'
+	step 'config d 0xe9 1 0 4'
+	step 'config d 0xea 2 0xffff'
+	ok 'as many as were written, too' reads_as "([.functions[] | select(.bdf == \"$1\") | .guest_writes |
+		[.set, .cleared, .unread, .last]]) == [[5, 4, 0, \"cleared\"]]"
+	kill -INT "$watcher"
+	wait "$watcher"
+	is 'counted at its begin: watch ends well' "$? $(<"$ERR")" '0 '
+	exec 8>&-
+	wait "$fill"
+}
+
+# What the holder of a function writes to its bit: so many times 1, so many times 0, and nothing that is not
+# such a write; of a module that is loaded while watch runs. Device Control is at e8, its high byte at e9.
+written() {
+	local nic other watcher before
+
+	rmmod vfio_pci vfio_pci_core 2>/dev/null
+	"$NOSNOOP" watch --all -d 1 --record "$TMP/rec" >"$TMP/frames" 2>"$ERR" &
+	watcher=$!
+	before='[null,null,null,"vfio_pci_core is not loaded yet",[null],["vfio_pci_core is not loaded yet"]]'
+	ok 'before the module is loaded: not known, and why' reads_as "[.guest_writes.by, .guest_writes.since_ns,
+		.guest_writes.lost, .guest_writes.why, ([.functions[].guest_writes] | unique),
+		([.functions[].guest_writes_why] | unique)] == $before"
+	modprobe -a vfio-pci vfio_iommu_type1
+	nic=$(vfio_find 8086:10d3)
+	other=$(vfio_find 8086:10d3 2)
+	vfio_bind "$nic"
+	vfio_bind "$other"
+	ok 'after that: counted' reads_as '.guest_writes.by == "fexit" and .guest_writes.why == null and
+		.guest_writes.since_ns > 0 and .guest_writes.lost == 0 and
+		([.functions[].guest_writes_why] | unique) == [null]'
+	coproc HOLDER { exec "$HELPERS/ncdma" -; }
+	step 'container c'
+	step "group g $nic"
+	step 'join g c'
+	step 'set-iommu c'
+	step "device d g $nic"
+	step "group h $other"
+	step 'join h c'
+	step "device e h $other"
+	step 'config d 0xe8 2 0x0810 7'
+	step 'config d 0xe8 4 0x0010 3'
+	step 'config d 0xe9 1 0x00 2'
+	step 'config d 0xe6 4 0x08100000'
+	step 'config d 0xe4 8 0'
+	step 'config d 0xe9 1 0x08 2'
+	# The low byte, the register behind, the one before, refused: beyond the end, from no memory
+	step 'config d 0xe8 1 0x08'
+	step 'config d 0xea 2 0xffff'
+	step 'config d 0xe4 4 0xffffffff'
+	step 'config d 0x04 2 0x0406'
+	step 'config d 0xe8 4096 0x0810' EFAULT
+	step 'config e 0xe8 2 0x0010'
+	ok 'as many as were written' reads_as "([.functions[] | select(.bdf == \"$nic\") | .guest_writes |
+		[.set, .cleared, .unread, .last]]) == [[10, 6, 0, \"set\"]]"
+	ok 'of another function: its own' reads_as "([.functions[] | select(.bdf == \"$other\") | .guest_writes |
+		[.set, .cleared, .unread, .last]]) == [[0, 1, 0, \"cleared\"]]"
+	ok 'of others: none, at no time' reads_as "([.functions[] | select(.bdf != \"$nic\" and .bdf != \"$other\") |
+		.guest_writes | [.set, .cleared, .unread, .last, .last_time_ns]] | unique) == [[0, 0, 0, null, null]]"
+	ok 'when' reads_as ".guest_writes.since_ns as \$from | .time_ns as \$to | .guest_writes.lost == 0 and
+		([.functions[] | select(.bdf == \"$nic\")][0].guest_writes.last_time_ns | . > \$from and . < \$to)"
+	echo 0 >/proc/sys/kernel/ftrace_enabled
+	ok 'nothing can be counted any more: not known, and why' reads_as '.guest_writes.by == null and
+		([.functions[].guest_writes] | unique) == [null] and (.guest_writes.why | contains("ftrace_enabled"))'
+	echo 1 >/proc/sys/kernel/ftrace_enabled
+	ok 'and again it can, from then on' reads_as ".guest_writes.by == \"fexit\" and
+		[.functions[] | select(.bdf == \"$nic\")][0].guest_writes.set == 0"
+	kill -INT "$watcher"
+	wait "$watcher"
+	is 'watch ends well' "$? $(<"$ERR")" '0 '
+	like 'told as it happens' "$(<"$TMP/frames")" "$nic written by its user: Enable No Snoop = 1 [0-9]+ times"
+	otherwise "$nic"
+	eval "exec ${HOLDER[1]}>&-"
+	wait "$HOLDER_PID"
+	done_testing
+}
+
 case ${1:-} in
 --inside) inside ;;
 --held) held ;;
+--written) written ;;
 esac
 
 # all_of NAME CASE OPTION...: the tests of CASE inside a VM, as tests of this file
@@ -134,7 +249,7 @@ all_of() {
 	local name=$1 case=$2 line
 
 	shift 2
-	vm "$@" --timeout 300 --env "NOSNOOP=$NOSNOOP" --env "BENCH=$BENCH" -- bash "$TOP/tests/vm/nosnoop.t" "--$case"
+	vm "$@" --timeout 300 --env "HELPERS=$TMP" --env "NOSNOOP=$NOSNOOP" --env "BENCH=$BENCH" -- bash "$TOP/tests/vm/nosnoop.t" "--$case"
 	while read -r line; do
 		case $line in
 		'ok '*) pass "$name: ${line#* - }" ;;
@@ -151,4 +266,13 @@ all_of() {
 	all_of 6.12 inside -k stock-6.12 --iommu intel --snoop-control off --device e1000e --device e1000e,bus=pcie.0
 [[ $# -gt 0 && ! " $* " == *' held '* ]] ||
 	all_of 'base 7.2' held -k base-7.2 --tcg single --iommu intel --snoop-control off --device e1000e
+if [[ $# -eq 0 || " $* " == *' written '* ]]; then
+	"${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o "$TMP/ncdma" "$TOP/tests/vm/ncdma"/*.c ||
+		fail 'the program that writes compiles'
+	"${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o "$TMP/fillfexit" "$TOP/tests/vm/fillfexit.c" -lbpf ||
+		fail 'the program that leaves no room compiles'
+	for kernel in stock-6.1 stock-6.12; do
+		all_of "$kernel" written -k "$kernel" --tcg single --iommu intel --snoop-control off --device e1000e --device e1000e
+	done
+fi
 done_testing

@@ -12,6 +12,7 @@
 #include "../lib/devices.h"
 #include "bitfd.h"
 #include "exposure.h"
+#include "guestwrites.h"
 
 enum ability { ABILITY_UNKNOWN, ABILITY_CAN, ABILITY_CANNOT };
 
@@ -51,6 +52,8 @@ struct func_row {
 	struct exposure x;		 /* since the start */
 	uint64_t readings, set_readings; /* of the bit, and those that read 1 */
 	unsigned int changes;		 /* of the bit, since the start */
+	bool writes_known;		 /* those of its user are counted */
+	struct guest_writes writes;	 /* of the bit */
 	int socket;			 /* that it is attached to; -1: not known */
 };
 

@@ -15,9 +15,6 @@
 
 #define NSEC_PER_SEC 1000000000ULL
 
-static const char why_no_writes[] =
-	"no kernel reports guests' writes to the bit; those that change it between two readings are in changes";
-
 static const char *const always_hides[] = {
 	"a root port that ignores no-snoop",
 	"an IOMMU that blocks it",
@@ -50,6 +47,36 @@ static void count_reading(struct func_row *r)
 	r->set_readings += is_set(r);
 }
 
+static void tell_writes(const struct watch *w, const struct func_row *r,
+			const struct guest_writes *before)
+{
+	uint64_t set = r->writes.set - before->set, cleared = r->writes.cleared - before->cleared;
+	char text[160];
+
+	if (!r->writes_known || (!set && !cleared) || r->writes.set < before->set ||
+	    r->writes.cleared < before->cleared)
+		return;
+	snprintf(text, sizeof(text),
+		 "written by its user: Enable No Snoop = 1 %llu times, = 0 %llu times",
+		 (unsigned long long)set, (unsigned long long)cleared);
+	watch_tell(w, r->d.bdf, text);
+}
+
+static void read_writes(struct watch *w)
+{
+	if (!w->writes)
+		return;
+	guestwrites_read(w->writes);
+	w->writes_why = guestwrites_why(w->writes);
+	for (size_t i = 0; i < w->l.n; i++) {
+		struct func_row *r = &w->l.rows[i];
+		struct guest_writes before = r->writes;
+
+		r->writes_known = guestwrites_of(w->writes, r->d.bdf, &r->writes);
+		tell_writes(w, r, &before);
+	}
+}
+
 int watch_read(struct watch *w)
 {
 	uint64_t now = monotonic_ns();
@@ -63,8 +90,10 @@ int watch_read(struct watch *w)
 	err = watch_list_read(w);
 	for (size_t i = 0; !err && i < w->l.n; i++)
 		count_reading(&w->l.rows[i]);
-	if (!err)
+	if (!err) {
 		watch_log_apply(w);
+		read_writes(w);
+	}
 	if (!err && w->pmu && pmu_read(w->pmu)) {
 		pmu_close(w->pmu);
 		w->pmu = NULL;
@@ -99,14 +128,17 @@ int watch_open(struct watch *w, const char *root, const struct filter *filter, b
 		return err;
 	watch_log_open(w, !root);
 	w->pmu_why = "not measurable: this is not the running system";
-	if (!root)
-		w->pmu = pmu_open(dev_scan_rootfd(w->tree.scan), &w->pmu_why);
-	return 0;
+	w->writes_why = "this is not the running system";
+	if (root)
+		return 0;
+	w->pmu = pmu_open(dev_scan_rootfd(w->tree.scan), &w->pmu_why);
+	return guestwrites_open(&w->writes);
 }
 
 void watch_close(struct watch *w)
 {
 	pmu_close(w->pmu);
+	guestwrites_close(w->writes);
 	watch_log_close(w);
 	func_list_free(&w->l);
 	free(w->names);
@@ -171,13 +203,40 @@ static json_t *requests_json(const struct watch *w)
 			 hides, "sockets", sockets);
 }
 
+static json_t *writes_json(const struct func_row *r)
+{
+	const struct guest_writes *g = &r->writes;
+
+	if (!r->writes_known)
+		return json_null();
+	return json_pack("{s:I,s:I,s:I,s:s?,s:o}", "set", (json_int_t)g->set, "cleared",
+			 (json_int_t)g->cleared, "unread", (json_int_t)g->unread, "last",
+			 !g->last_ns ? NULL :
+			 g->last     ? "set" :
+				       "cleared",
+			 "last_time_ns", g->last_ns ? json_integer(g->last_ns) : json_null());
+}
+
+/* How they were counted, and since when. */
+static json_t *counting_json(const struct watch *w)
+{
+	const struct guestwrites *g = w->writes;
+	const char *by = g ? guestwrites_by(g) : NULL;
+
+	return json_pack("{s:s?,s:o,s:o,s:s?}", "by", by, "since_ns",
+			 by ? json_integer(guestwrites_since_ns(g)) : json_null(), "lost",
+			 by ? json_integer(guestwrites_lost(g)) : json_null(), "why",
+			 w->writes_why);
+}
+
 static int add_watched(const struct watch *w, json_t *obj, const struct func_row *r)
 {
-	json_t *more = json_pack("{s:o,s:I,s:I,s:i,s:n,s:s}", "socket",
-				 r->socket >= 0 ? json_integer(r->socket) : json_null(), "readings",
-				 (json_int_t)r->readings, "set_readings",
-				 (json_int_t)r->set_readings, "changes", (int)r->changes,
-				 "guest_writes", "guest_writes_why", why_no_writes);
+	json_t *more =
+		json_pack("{s:o,s:I,s:I,s:i,s:o,s:s?}", "socket",
+			  r->socket >= 0 ? json_integer(r->socket) : json_null(), "readings",
+			  (json_int_t)r->readings, "set_readings", (json_int_t)r->set_readings,
+			  "changes", (int)r->changes, "guest_writes", writes_json(r),
+			  "guest_writes_why", r->writes_known ? NULL : w->writes_why);
 	int err = more ? json_object_update(obj, more) : -1;
 
 	json_decref(more);
@@ -212,6 +271,7 @@ json_t *watch_json(const struct watch *w)
 	bool ok = root && functions && !watch_log_json(w, root) &&
 		  !json_object_set_new(root, "cpus", json_integer(w->cpus)) &&
 		  !json_object_set_new(root, "requests", requests_json(w)) &&
+		  !json_object_set_new(root, "guest_writes", counting_json(w)) &&
 		  !json_object_set_new(root, "vms", vms_json(w));
 
 	for (size_t i = 0; ok && i < w->l.n; i++) {
@@ -331,6 +391,26 @@ static void get_exposed(const void *p, struct out_value *v)
 	v->f = r->x.gib_s;
 }
 
+static void get_written(const void *p, struct out_value *v, bool set)
+{
+	const struct func_row *r = p;
+
+	if (!r->writes_known)
+		return;
+	v->type = OUT_U64;
+	v->u = set ? r->writes.set : r->writes.cleared;
+}
+
+static void get_written_set(const void *p, struct out_value *v)
+{
+	get_written(p, v, true);
+}
+
+static void get_written_cleared(const void *p, struct out_value *v)
+{
+	get_written(p, v, false);
+}
+
 NUMBER(get_changes, r->changes)
 NUMBER(get_readings, r->readings)
 NUMBER(get_set, r->set_readings)
@@ -352,6 +432,10 @@ const struct out_field watch_fields[] = {
 	{ "set_readings", "set", "readings that found it set", OUT_PLAIN, OUT_IN_TABLE, 8,
 	  get_set },
 	{ "readings", "of", "readings of it", OUT_PLAIN, OUT_IN_TABLE, 8, get_readings },
+	{ "guest_writes.set", "wrote 1", "writes of a 1 to the bit by its user, through VFIO",
+	  OUT_PLAIN, OUT_IN_TABLE, 7, get_written_set },
+	{ "guest_writes.cleared", "wrote 0", "writes of a 0 to it", OUT_PLAIN, OUT_IN_TABLE, 7,
+	  get_written_cleared },
 	{ "exposed_gib_s", "GiB s", "GiB that it could reach without snooping, times seconds",
 	  OUT_PLAIN, OUT_IN_TABLE, 8, get_exposed },
 	{ 0 },

@@ -34,6 +34,8 @@ struct watch {
 	size_t nr_events, max_events;
 	struct map_table maps; /* of the interval */
 	struct dmalog_flush flushes[DMALOG_REASONS + 1], flushes_before[DMALOG_REASONS + 1];
+	struct guestwrites *writes; /* NULL: they are not counted */
+	const char *writes_why;	    /* why not */
 };
 
 /* The root of a test's tree, or NULL.  0 or a negative errno after a sentence. */

@@ -89,6 +89,7 @@ static void carry_over(struct watch *w, struct func_list *old)
 		r->readings = o->readings;
 		r->set_readings = o->set_readings;
 		r->changes = o->changes;
+		r->writes = o->writes;
 		/* What it was before it fell asleep. */
 		if (r->f.suspended && r->d.no_snoop == DEV_NO_SNOOP_UNKNOWN) {
 			r->d.no_snoop = o->d.no_snoop;

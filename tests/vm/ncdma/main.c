@@ -42,6 +42,8 @@
  *   no-snoop NAME           "may" or "never", as VFIO tells; "unknown" if it does not
  *   box NAME                vfio-dma-box of its fdinfo, or "unknown"
  *   block NAME [force], allow NAME   VFIO_DEVICE_FEATURE_PCI_NO_SNOOP
+ *   config NAME POS BYTES VALUE [TIMES]
+ *                           writes so many bytes of the number to the device's config space
  *   join GROUP CONTAINER, leave GROUP, set-iommu CONTAINER
  *                           "iommu" is a container, too
  *   cc CONTAINER            VFIO_DMA_CC_IOMMU

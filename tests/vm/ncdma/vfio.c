@@ -210,26 +210,38 @@ static int do_cc(char **arg)
 	return 0;
 }
 
+/* Bytes behind the eighth are 0 */
+static int do_config(char **arg)
+{
+	struct vfio_region_info region = { .argsz = sizeof(region),
+					   .index = VFIO_PCI_CONFIG_REGION_INDEX };
+	uint64_t pos = number(arg[1]), value = number(arg[3]), times = arg[4] ? number(arg[4]) : 1;
+	char bytes[8192] = { 0 };
+	size_t n = number(arg[2]);
+	int fd = get(arg[0])->fd;
+
+	if (n < 1 || n > sizeof(bytes))
+		errx(2, "config writes 1 to %zu bytes", sizeof(bytes));
+	memcpy(bytes, &value, sizeof(value));
+	if (ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &region))
+		return -errno;
+	while (times--)
+		if (pwrite(fd, bytes, n, region.offset + pos) != (ssize_t)n)
+			return -errno;
+	return 0;
+}
+
 /* ---- steps ------------------------------------------------------------------------------------- */
 
 const struct step vfio_steps[] = {
-	{ "iommu", 0, 0, do_iommu },
-	{ "container", 1, 1, do_container },
-	{ "cdev", 2, 2, do_cdev },
-	{ "group", 2, 2, do_group },
-	{ "device", 3, 3, do_device },
-	{ "null", 0, 0, do_null },
-	{ "close", 1, 1, do_close },
-	{ "bind", 1, 1, do_bind },
-	{ "attach", 2, 2, do_attach },
-	{ "detach", 1, 1, do_detach },
-	{ "no-snoop", 1, 1, do_no_snoop },
-	{ "box", 1, 1, do_box },
-	{ "block", 1, 2, do_block },
-	{ "allow", 1, 1, do_allow },
-	{ "join", 2, 2, do_join },
-	{ "leave", 1, 1, do_leave },
-	{ "set-iommu", 1, 1, do_set_iommu },
-	{ "cc", 1, 1, do_cc },
-	{ 0 },
+	{ "iommu", 0, 0, do_iommu },	     { "container", 1, 1, do_container },
+	{ "cdev", 2, 2, do_cdev },	     { "group", 2, 2, do_group },
+	{ "device", 3, 3, do_device },	     { "null", 0, 0, do_null },
+	{ "close", 1, 1, do_close },	     { "bind", 1, 1, do_bind },
+	{ "attach", 2, 2, do_attach },	     { "detach", 1, 1, do_detach },
+	{ "no-snoop", 1, 1, do_no_snoop },   { "box", 1, 1, do_box },
+	{ "block", 1, 2, do_block },	     { "allow", 1, 1, do_allow },
+	{ "join", 2, 2, do_join },	     { "leave", 1, 1, do_leave },
+	{ "set-iommu", 1, 1, do_set_iommu }, { "cc", 1, 1, do_cc },
+	{ "config", 4, 5, do_config },	     { 0 },
 };
