@@ -285,7 +285,7 @@ static __always_inline void exit_begin(__u64 vcpu, __u64 kvm, __u64 seq, __u32 n
 		if (!sure_of_callback())
 			e->pending_cpus = count_cpus(vcpu, true);
 		if (have_callback)
-			announce(e);
+			announce(e, true);
 	}
 	e->open_seq = seq | (e->fast && !e->published ? 0 : WB_ATTENTION);
 	if (count)

@@ -41,7 +41,10 @@ struct mask_ctx {
 	__u64 add;  /* to the target of each CPU; 0: count the CPUs that are online */
 	__u32 word;
 	__u32 count;
+	__u32 self; /* CPU that is left out, or NO_CPU */
 };
+
+#define NO_CPU (~0U)
 
 static __always_inline bool cpu_is_online(__u32 cpu)
 {
@@ -79,7 +82,12 @@ static long announce_word(__u32 i, struct mask_ctx *c)
 		return 1;
 	c->bits = 0;
 	bpf_probe_read_kernel(&c->bits, sizeof(c->bits), (void *)(c->from + 8 * i));
+	if (c->self / WORD_BITS == i)
+		c->bits &= ~(1ULL << (c->self % WORD_BITS));
 	c->e->mask[i] = c->bits;
+	if (!c->bits)
+		return 0;
+	c->e->published = 1;
 	c->word = i;
 	bpf_loop(WORD_BITS, each_cpu, c, 0);
 	return 0;
@@ -115,9 +123,13 @@ static long count_word(__u32 i, struct mask_ctx *c)
 			bpf_loop(mask_words, fn, ctx, 0); \
 	} while (0)
 
-static __noinline int announce(struct wb_vcpu_val *e)
+/*
+ * Where it cannot be preempted before KVM sends its interrupts, the current CPU is
+ * certain not to get one.
+ */
+static __noinline int announce(struct wb_vcpu_val *e, bool preemptible)
 {
-	struct mask_ctx c = { .e = e };
+	struct mask_ctx c = { .e = e, .self = NO_CPU };
 
 	if (!e)
 		return 0;
@@ -125,8 +137,11 @@ static __noinline int announce(struct wb_vcpu_val *e)
 	c.add = announcement(e->vcpu);
 	if (!c.from)
 		return 0;
+	if (!preemptible)
+		c.self = bpf_get_smp_processor_id();
+	else
+		e->published = 1;
 	for_each_mask_word(announce_word, &c);
-	e->published = 1;
 	return 0;
 }
 

@@ -39,6 +39,9 @@ static __always_inline bool own_callback(void)
 
 	if (!vcpu || in_hardirq())
 		return false;
+	/* The tracepoint will say all about the exit. */
+	if (told)
+		return true;
 	seq = vcpu_seq(vcpu);
 	e = get_vcpu(vcpu, vcpu_kvm(vcpu));
 	if (!e)

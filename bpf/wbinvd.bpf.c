@@ -118,7 +118,10 @@ int rt_told_end(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* Before KVM interrupts the others: other users of the function are in no vCPU's thread. */
+/*
+ * Before KVM interrupts the others, with preemption off: other users of the function are
+ * in no vCPU's thread.
+ */
 SEC("fentry/wbinvd_on_cpus_mask")
 int fe_told_flush(void *ctx)
 {
@@ -129,7 +132,7 @@ int fe_told_flush(void *ctx)
 		return 0;
 	e = get_vcpu(vcpu, vcpu_kvm(vcpu));
 	if (e && !e->published)
-		announce(e);
+		announce(e, false);
 	return 0;
 }
 
