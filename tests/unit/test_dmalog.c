@@ -147,6 +147,11 @@ static void there_and_back(void **state)
 			strcpy(e.dev, BDF);
 		for (v = &e.group; v <= &e.flush_ns; v++)
 			*v = v - &e.group + 1;
+		e.nested = e.can_enforce = e.is_auto = e.zapped = 1;
+		e.coherency = DMALOG_COH_NONCOHERENT;
+		e.policy = DMALOG_COH_ENFORCED;
+		e.old_box = 3;
+		e.box = 4;
 		e.rc = -EPERM;
 		o = dmalog_to_json(&e);
 		assert_non_null(o);
@@ -188,13 +193,92 @@ static void bad_json(void **state)
 	}
 }
 
+/* The last number that is taken, and the first that is not, on both sides. */
+static void ranges(void **state)
+{
+	static const struct {
+		unsigned int kind;
+		const char *member;
+		json_int_t min, max;
+	} t[] = {
+		{ DMALOG_ATTACH, "group", -1, INT32_MAX },
+		{ DMALOG_BOX, "group", -1, INT32_MAX },
+		{ DMALOG_ATTACH, "pasid", 0, UINT32_MAX },
+		{ DMALOG_DETACH, "hwpt", 0, UINT32_MAX },
+		{ DMALOG_REPLACE, "old_hwpt", 0, UINT32_MAX },
+		{ DMALOG_MAP, "ioas", 0, UINT32_MAX },
+		{ DMALOG_ATTACH, "nested", 0, 1 },
+		{ DMALOG_HWPT, "coherency", 0, 2 },
+		{ DMALOG_ATTACH, "can_enforce", 0, 1 },
+		{ DMALOG_ATTACH, "policy", 0, 2 },
+		{ DMALOG_KVM, "policy", 0, INT64_MAX },
+		{ DMALOG_HWPT, "is_auto", 0, 1 },
+		{ DMALOG_ATTACH, "rc", -4095, 0 },
+		{ DMALOG_BOX, "old_box", 0, 4 },
+		{ DMALOG_BOX, "box", 0, 4 },
+		{ DMALOG_NO_SNOOP, "op", 0, UINT32_MAX },
+		{ DMALOG_NO_SNOOP, "before", 0, 65535 },
+		{ DMALOG_NO_SNOOP, "after", 0, 65535 },
+		{ DMALOG_KVM, "before", 0, UINT32_MAX },
+		{ DMALOG_KVM, "after", 0, UINT32_MAX },
+		{ DMALOG_KVM, "vm_pid", 0, INT32_MAX },
+		{ DMALOG_KVM, "count", 0, UINT32_MAX },
+		{ DMALOG_KVM, "zapped", 0, 1 },
+		{ DMALOG_MAP, "maps", 0, 1000000000000000000 },
+		{ DMALOG_MAP, "failed", 0, 1000000000000000000 },
+		{ DMALOG_MAP, "bytes", 0, 1000000000000000000 },
+		{ DMALOG_MAP, "noncoherent_bytes", 0, 1000000000000000000 },
+		{ DMALOG_MAP, "flushed_bytes", 0, 1000000000000000000 },
+		{ DMALOG_ATTACH, "flush_ns", 0, 1000000000000000000 },
+	};
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		/* Above the highest of all is the lowest. */
+		const json_int_t at[] = { t[i].min, t[i].max, t[i].min - 1,
+					  (json_int_t)(t[i].max + 1ULL) };
+		struct dmalog_event e = { .kind = t[i].kind }, back;
+
+		for (k = 0; k < 4; k++) {
+			json_t *o = dmalog_to_json(&e);
+			struct jread j = {};
+			int want = k < 2 ? 0 : -EBADMSG;
+
+			assert_int_equal(json_object_set_new(o, t[i].member, json_integer(at[k])),
+					 0);
+			assert_int_equal(dmalog_from_json(&j, o, &back), want);
+			if (want)
+				assert_non_null(strstr(j.error, t[i].member));
+			free(j.error);
+			json_decref(o);
+		}
+	}
+}
+
+/* As a person reads it. */
+static void one_sentence(void **state)
+{
+	struct dmalog_event e = { .kind = DMALOG_BOX, .dev = BDF, .box = 77 };
+	json_t *o = dmalog_to_json(&e);
+	struct jread j = {};
+
+	(void)state;
+	jread_at(&j, "events[%d].", 2);
+	assert_int_equal(dmalog_from_json(&j, o, &e), -EBADMSG);
+	assert_string_equal(j.error, "events[2].box is 77, not within 0 to 4");
+	free(j.error);
+	json_decref(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bytes),    cmocka_unit_test(attachments),
-		cmocka_unit_test(maps),	    cmocka_unit_test(changes),
-		cmocka_unit_test(cut),	    cmocka_unit_test(there_and_back),
-		cmocka_unit_test(bad_json),
+		cmocka_unit_test(bytes),	cmocka_unit_test(attachments),
+		cmocka_unit_test(maps),		cmocka_unit_test(changes),
+		cmocka_unit_test(cut),		cmocka_unit_test(there_and_back),
+		cmocka_unit_test(bad_json),	cmocka_unit_test(ranges),
+		cmocka_unit_test(one_sentence),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,41 +231,54 @@ void dmalog_text(const struct dmalog_event *e, char *buf, size_t size)
 #define K(kind)	   (1u << DMALOG_##kind)
 #define ATTACHMENT (K(ATTACH) | K(REPLACE) | K(DETACH))
 
-/* The members that are numbers, and the kinds that have them. */
+/* As of other counters in recordings. */
+#define COUNT_MAX 1000000000000000000LL
+
+/*
+ * The members that are numbers, the kinds that have them, and what they can be:
+ * what the kernel's argument holds, or, where words are made of it, what is
+ * documented.
+ */
 static const struct member {
 	const char *name;
 	unsigned int kinds;
 	size_t offset;
+	int64_t min, max;
 } members[] = {
-#define MEMBER(name, kinds)                                       \
-	{                                                         \
-#name, kinds, offsetof(struct dmalog_event, name) \
+#define MEMBER(name, kinds, min, max)                                       \
+	{                                                                   \
+#name, kinds, offsetof(struct dmalog_event, name), min, max \
 	}
-	MEMBER(group, ATTACHMENT | K(BOX)),
-	MEMBER(pasid, ATTACHMENT),
-	MEMBER(hwpt, ATTACHMENT | K(HWPT)),
-	MEMBER(old_hwpt, K(REPLACE)),
-	MEMBER(ioas, ATTACHMENT | K(HWPT) | K(MAP)),
-	MEMBER(nested, ATTACHMENT),
-	MEMBER(coherency, ATTACHMENT | K(HWPT)),
-	MEMBER(can_enforce, ATTACHMENT),
-	MEMBER(policy, ATTACHMENT | K(KVM)),
-	MEMBER(is_auto, K(HWPT)),
-	MEMBER(rc, ATTACHMENT | K(HWPT)),
-	MEMBER(old_box, K(BOX)),
-	MEMBER(box, K(BOX)),
-	MEMBER(op, K(NO_SNOOP)),
-	MEMBER(before, K(NO_SNOOP) | K(KVM)),
-	MEMBER(after, K(NO_SNOOP) | K(KVM)),
-	MEMBER(vm_pid, K(KVM)),
-	MEMBER(count, K(KVM)),
-	MEMBER(zapped, K(KVM)),
-	MEMBER(maps, K(MAP)),
-	MEMBER(failed, K(MAP)),
-	MEMBER(bytes, K(MAP)),
-	MEMBER(noncoherent_bytes, K(MAP)),
-	MEMBER(flushed_bytes, K(MAP) | K(ATTACH) | K(REPLACE) | K(HWPT)),
-	MEMBER(flush_ns, K(MAP) | K(ATTACH) | K(REPLACE) | K(HWPT)),
+#define COUNT(name, kinds) MEMBER(name, kinds, 0, COUNT_MAX)
+	MEMBER(group, ATTACHMENT | K(BOX), -1, INT32_MAX),
+	MEMBER(pasid, ATTACHMENT, 0, UINT32_MAX),
+	MEMBER(hwpt, ATTACHMENT | K(HWPT), 0, UINT32_MAX),
+	MEMBER(old_hwpt, K(REPLACE), 0, UINT32_MAX),
+	MEMBER(ioas, ATTACHMENT | K(HWPT) | K(MAP), 0, UINT32_MAX),
+	MEMBER(nested, ATTACHMENT, 0, 1),
+	MEMBER(coherency, ATTACHMENT | K(HWPT), 0, DMALOG_COH_NONCOHERENT),
+	MEMBER(can_enforce, ATTACHMENT, 0, 1),
+	MEMBER(policy, ATTACHMENT, 0, DMALOG_COH_NONCOHERENT),
+	MEMBER(policy, K(KVM), 0, INT64_MAX),
+	MEMBER(is_auto, K(HWPT), 0, 1),
+	MEMBER(rc, ATTACHMENT | K(HWPT), -4095, 0),
+	MEMBER(old_box, K(BOX), 0, 4),
+	MEMBER(box, K(BOX), 0, 4),
+	MEMBER(op, K(NO_SNOOP), 0, UINT32_MAX),
+	MEMBER(before, K(NO_SNOOP), 0, UINT16_MAX),
+	MEMBER(after, K(NO_SNOOP), 0, UINT16_MAX),
+	MEMBER(before, K(KVM), 0, UINT32_MAX),
+	MEMBER(after, K(KVM), 0, UINT32_MAX),
+	MEMBER(vm_pid, K(KVM), 0, INT32_MAX),
+	MEMBER(count, K(KVM), 0, UINT32_MAX),
+	MEMBER(zapped, K(KVM), 0, 1),
+	COUNT(maps, K(MAP)),
+	COUNT(failed, K(MAP)),
+	COUNT(bytes, K(MAP)),
+	COUNT(noncoherent_bytes, K(MAP)),
+	COUNT(flushed_bytes, K(MAP) | K(ATTACH) | K(REPLACE) | K(HWPT)),
+	COUNT(flush_ns, K(MAP) | K(ATTACH) | K(REPLACE) | K(HWPT)),
+#undef COUNT
 #undef MEMBER
 };
 
@@ -317,6 +330,21 @@ static int read_name(struct jread *j, const json_t *obj, const char *key, char *
 	return err;
 }
 
+static int read_member(struct jread *j, const json_t *obj, const struct member *m,
+		       struct dmalog_event *e)
+{
+	const json_t *v = json_object_get(obj, m->name);
+	long long i = json_integer_value(v);
+
+	if (!json_is_integer(v))
+		return jread_bad(j, "%s%s is not a whole number", j->where, m->name);
+	if (i < m->min || i > m->max)
+		return jread_bad(j, "%s%s is %lld, not within %lld to %lld", j->where, m->name, i,
+				 (long long)m->min, (long long)m->max);
+	*member_of(e, m) = i;
+	return 0;
+}
+
 int dmalog_from_json(struct jread *j, const json_t *obj, struct dmalog_event *e)
 {
 	uint64_t pid = 0, tid = 0, time_ns = 0;
@@ -340,15 +368,9 @@ int dmalog_from_json(struct jread *j, const json_t *obj, struct dmalog_event *e)
 		e->kind++;
 	if (e->kind == DMALOG_KINDS)
 		return jread_bad(j, "%skind is no kind of event", j->where);
-	for (i = 0; i < NR_MEMBERS; i++) {
-		const json_t *v = json_object_get(obj, members[i].name);
-
-		if (!(members[i].kinds & 1u << e->kind))
-			continue;
-		if (!json_is_integer(v))
-			return jread_bad(j, "%s%s is not a whole number", j->where,
-					 members[i].name);
-		*member_of(e, &members[i]) = json_integer_value(v);
+	for (i = 0; i < NR_MEMBERS && !err; i++) {
+		if (members[i].kinds & 1u << e->kind)
+			err = read_member(j, obj, &members[i], e);
 	}
-	return 0;
+	return err;
 }
