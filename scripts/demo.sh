@@ -1,9 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # What both demos do inside the VM that plays the host: the guests of wbinvdbench, the monitor that counts, the
-# one that is looked at, and the comparison at the end. Read after lib.sh, with BUILD and WATCH set.
+# one that is looked at, and the comparison at the end. Read after lib.sh, with the arguments of the script that
+# reads it, which are the same for all.
 
-# shellcheck disable=SC2034 # for those who read this
+# shellcheck disable=SC2034 # what those who read this use
+case ${1-} in
+-h | --help)
+	show_help
+	exit 0
+	;;
+-*) usage_error "there is no option '$1'" ;;
+esac
+(($# == 3)) || usage_error "three arguments, not $#"
+BUILD=$1 KERNEL=$2 WATCH=$3
 PROG=demo
 TOP=$BUILD/wbinvdtop
 WORK=/run/demo
