@@ -250,6 +250,24 @@ int on_map(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/* By the process that unpins: its own call, or its exit.  What a kernel thread does is nobody's. */
+static __always_inline void count_unpin(__u64 bytes, __u64 ns)
+{
+	struct dmalog_ioas *p;
+
+	/* The key of an idle task would be that of a free place. */
+	if (!(bpf_get_current_pid_tgid() >> 32))
+		return;
+	p = find_ioas(DMALOG_UNPINS);
+	if (!p) {
+		__sync_fetch_and_add(&losses.maps, 1);
+		return;
+	}
+	__sync_fetch_and_add(&p->flushed_bytes, bytes);
+	__sync_fetch_and_add(&p->flush_ns, ns);
+	__sync_fetch_and_add(&p->maps, 1);
+}
+
 SEC("raw_tp/iommufd_cache_flush")
 int on_flush(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -262,6 +280,8 @@ int on_flush(struct bpf_raw_tracepoint_args *ctx)
 	__sync_fetch_and_add(&flushes[reason].flushes, 1);
 	__sync_fetch_and_add(&flushes[reason].bytes, first.bytes);
 	__sync_fetch_and_add(&flushes[reason].ns, first.ns);
+	if (reason == DMALOG_FLUSH_UNPIN)
+		count_unpin(first.bytes, first.ns);
 	if (reason != DMALOG_FLUSH_MAP && reason != DMALOG_FLUSH_ATTACH)
 		return 0;
 	p = bpf_map_lookup_elem(&pending, &id);

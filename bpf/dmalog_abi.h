@@ -85,7 +85,11 @@ struct dmalog_event {
 	__s64 flush_ns;	     /* how long that took */
 };
 
-/* Maps into one IOAS by one process; counters only grow. */
+/*
+ * Maps into one IOAS by one process; counters only grow.  With the id
+ * DMALOG_UNPINS: flushes before memory is unpinned, in the process' context,
+ * which the kernel tells without an IOAS; maps is their number then.
+ */
 struct dmalog_ioas {
 	__u64 key; /* pid << 32 | id of the IOAS; 0: free */
 	__u64 maps;
@@ -96,6 +100,9 @@ struct dmalog_ioas {
 	__u64 flush_ns;
 	char comm[DMALOG_COMM_LEN];
 };
+
+/* No IOAS: ids begin at 1. */
+#define DMALOG_UNPINS 0
 
 /* In place of the key while user space empties the entry. */
 #define DMALOG_KEY_CLEARED 0xffffffffULL
@@ -115,7 +122,7 @@ struct dmalog_flush {
 
 struct dmalog_losses {
 	__u64 events; /* found no room in the ring */
-	__u64 maps;   /* found no place for their IOAS */
+	__u64 maps; /* found no place for their IOAS; also flushes before unpins, for their process */
 };
 
 #endif /* DMALOG_ABI_H */

@@ -40,8 +40,10 @@ struct dmalog {
 	enum state state[DMALOG_MODULES];
 	ino_t identity[DMALOG_MODULES]; /* of the module that was tried last */
 	char why[160];
-	struct dmalog_ioas *last; /* of each place, at the last reading */
-	unsigned char *idle;	  /* readings without a map */
+	struct dmalog_ioas *last;    /* of each place, at the last reading */
+	unsigned char *idle;	     /* readings without a map */
+	struct dmalog_unpin *unpins; /* of the last interval */
+	size_t nr_unpins, max_unpins;
 	dmalog_cb cb;
 	void *ctx;
 	int err; /* the callback's */
@@ -239,6 +241,7 @@ void dmalog_close(struct dmalog *d)
 	dmalog_bpf__destroy(d->skel);
 	free(d->last);
 	free(d->idle);
+	free(d->unpins);
 	free(d);
 }
 
@@ -306,10 +309,33 @@ static void copy_place(const struct dmalog *d, unsigned int i, struct dmalog_ioa
 	memcpy(to->comm, (const char *)p->comm, sizeof(to->comm));
 }
 
+static int add_unpins(struct dmalog *d, const struct dmalog_ioas *now,
+		      const struct dmalog_ioas *last)
+{
+	size_t max = d->max_unpins ? 2 * d->max_unpins : 16;
+	struct dmalog_unpin *grown;
+
+	if (d->nr_unpins == d->max_unpins) {
+		grown = reallocarray(d->unpins, max, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		d->unpins = grown;
+		d->max_unpins = max;
+	}
+	d->unpins[d->nr_unpins++] = (struct dmalog_unpin){
+		.pid = now->key >> 32,
+		.f = { .flushes = now->maps - last->maps,
+		       .bytes = now->flushed_bytes - last->flushed_bytes,
+		       .ns = now->flush_ns - last->flush_ns },
+	};
+	return 0;
+}
+
 static int read_place(struct dmalog *d, unsigned int i, uint64_t time_ns, dmalog_cb cb, void *ctx)
 {
 	struct dmalog_ioas now, *last = &d->last[i];
 	struct dmalog_event e = { .time_ns = time_ns, .kind = DMALOG_MAP };
+	int err;
 
 	copy_place(d, i, &now);
 	if (now.maps == last->maps) {
@@ -329,9 +355,10 @@ static int read_place(struct dmalog *d, unsigned int i, uint64_t time_ns, dmalog
 	e.noncoherent_bytes = now.noncoherent_bytes - last->noncoherent_bytes;
 	e.flushed_bytes = now.flushed_bytes - last->flushed_bytes;
 	e.flush_ns = now.flush_ns - last->flush_ns;
+	err = e.ioas == DMALOG_UNPINS ? add_unpins(d, &now, last) : cb(ctx, &e);
 	*last = now;
 	d->idle[i] = 0;
-	return cb(ctx, &e);
+	return err;
 }
 
 int dmalog_read(struct dmalog *d, uint64_t time_ns, dmalog_cb cb, void *ctx)
@@ -339,6 +366,7 @@ int dmalog_read(struct dmalog *d, uint64_t time_ns, dmalog_cb cb, void *ctx)
 	unsigned int i;
 	int err;
 
+	d->nr_unpins = 0;
 	err = attach_all(d);
 	if (!err)
 		err = dmalog_poll(d, cb, ctx);
@@ -347,6 +375,12 @@ int dmalog_read(struct dmalog *d, uint64_t time_ns, dmalog_cb cb, void *ctx)
 			err = read_place(d, i, time_ns, cb, ctx);
 	}
 	return err;
+}
+
+const struct dmalog_unpin *dmalog_unpins(const struct dmalog *d, size_t *n)
+{
+	*n = d->nr_unpins;
+	return d->unpins;
 }
 
 struct dmalog_losses dmalog_losses(const struct dmalog *d)

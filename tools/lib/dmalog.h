@@ -75,6 +75,15 @@ struct dmalog_losses dmalog_losses(const struct dmalog *d);
  */
 void dmalog_flushes(const struct dmalog *d, struct dmalog_flush f[DMALOG_REASONS + 1]);
 
+/* Flushes before memory was unpinned, by the process in whose context they were. */
+struct dmalog_unpin {
+	uint32_t pid;
+	struct dmalog_flush f;
+};
+
+/* Those of the interval that the last dmalog_read() ended; valid until the next one. */
+const struct dmalog_unpin *dmalog_unpins(const struct dmalog *d, size_t *n);
+
 /* "attach", "box", "map", ... as in JSON; "?" for a kind that there is not. */
 const char *dmalog_kind_name(unsigned int kind);
 
