@@ -181,6 +181,39 @@ static void test_maps(void **state)
 	map_table_free(&t);
 }
 
+/* Beside what is mapped, and of processes that map nothing. */
+static void test_unpins(void **state)
+{
+	static const struct dmalog_event map = { .kind = DMALOG_MAP,
+						 .pid = 7,
+						 .maps = 1,
+						 .bytes = 100,
+						 .flushed_bytes = 100,
+						 .flush_ns = 5 };
+	static const struct dmalog_unpin unpins[] = {
+		{ 7, { .flushes = 1, .bytes = 60, .ns = 3 } },
+		{ 8, { .flushes = 2, .bytes = 1000, .ns = 9 } },
+		{ 7, { .flushes = 1, .bytes = 40, .ns = 1 } },
+	};
+	struct map_table t = { 0 };
+	const struct map_sums *s;
+
+	(void)state;
+	assert_int_equal(map_table_event(&t, &map), 0);
+	for (size_t i = 0; i < sizeof(unpins) / sizeof(unpins[0]); i++)
+		assert_int_equal(map_table_unpin(&t, &unpins[i]), 0);
+	s = map_table_find(&t, 7);
+	assert_int_equal(s->flushed_bytes, 100);
+	assert_int_equal(s->flush_ns, 5);
+	assert_int_equal(s->unpin_flushed_bytes, 100);
+	assert_int_equal(s->unpin_flush_ns, 4);
+	s = map_table_find(&t, 8);
+	assert_int_equal(s->bytes, 0);
+	assert_int_equal(s->unpin_flushed_bytes, 1000);
+	assert_int_equal(s->unpin_flush_ns, 9);
+	map_table_free(&t);
+}
+
 static void test_pinned(void **state)
 {
 	(void)state;
@@ -201,7 +234,7 @@ int main(void)
 		cmocka_unit_test(test_time),   cmocka_unit_test(test_between),
 		cmocka_unit_test(test_boxes),  cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_counts), cmocka_unit_test(test_maps),
-		cmocka_unit_test(test_pinned),
+		cmocka_unit_test(test_unpins), cmocka_unit_test(test_pinned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

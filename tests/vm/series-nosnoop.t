@@ -166,6 +166,115 @@ moves() {
 	ok "moves: M is known, and above 0" jq -e '.devices[0].inputs.m.value > 0' "$OUT"
 }
 
+# vm_of NAME: the process' entries in the recording, as jq selects them
+vm_of() {
+	printf '.vms[] | select(.id | startswith("%s-"))' "$1"
+}
+
+# Two VMs map and unmap different sizes, and end with memory that is still mapped: each has flushed what it
+# unpinned, and together they have flushed what the host has.
+unpins() {
+	local flag='' watcher other a b mib=1048576
+
+	[[ $1 == off ]] || flag=' noncoherent'
+	rm -f "$TMP/moves"
+	"$NOSNOOP" watch -d 1 -D "$2" -D "$3" --record "$TMP/moves" >"$TMP/moves.txt" 2>"$TMP/moves.err" &
+	watcher=$!
+	"$NOSNOOP" watch -d 1 -D "$2" --record "$TMP/first" >/dev/null 2>&1 &
+	other=$!
+	until_true 60 test -s "$TMP/moves" -a -s "$TMP/first"
+	{
+		printf '%s\n' kvm iommu "ioas a$flag" "cdev d $2" 'add d' 'bind d' 'attach d a' \
+			"map a 0x10000000 $((32 * mib))" "map a 0x20000000 $((8 * mib))"
+		sleep 4
+		printf '%s\n' "unmap a 0x10000000 $((32 * mib))"
+		sleep 3
+	} | "$HELPERS/ncdma" - >"$TMP/a" &
+	a=$!
+	{
+		printf '%s\n' kvm iommu "ioas a$flag" "cdev d $3" 'add d' 'bind d' 'attach d a' \
+			"map a 0x10000000 $((16 * mib))" "map a 0x20000000 $((4 * mib))"
+		sleep 5
+		printf '%s\n' "unmap a 0x20000000 $((4 * mib))"
+		sleep 3
+	} | "$HELPERS/ncdma" - >"$TMP/b" &
+	b=$!
+	wait "$a" "$b"
+	is "unpins: every step" "$(cat "$TMP/a" "$TMP/b" | grep -v ': 0$')" ''
+	sleep 3
+	kill -INT "$watcher" "$other"
+	wait "$other"
+	wait "$watcher"
+	is "unpins: watch ends well" "$? $(<"$TMP/moves.err")" '0 '
+	is "unpins: of the one, at its calls and at its end" "$(over "[[.[] | $(vm_of "$a")] | group_by(.ended)[] |
+		[.[0].ended, (map(.unpin_flushed_bytes) | add)]]" | tr -d ' \n')" "[[false,$((32 * mib))],[true,$((8 * mib))]]"
+	is "unpins: of the other" "$(over "[[.[] | $(vm_of "$b")] | group_by(.ended)[] |
+		[.[0].ended, (map(.unpin_flushed_bytes) | add)]]" | tr -d ' \n')" "[[false,$((4 * mib))],[true,$((16 * mib))]]"
+	is "unpins: of the host, theirs" "$(over 'map(.log.flushes.unpin.bytes) | add')" $((60 * mib))
+	compare "unpins: they took time" "$(over 'map(.vms[].unpin_flush_ns) | add')" -gt 0
+	is "unpins: flush_ns, which M is of, has all of it, once" "$(over 'map(.vms[].flush_ns) | add')" \
+		"$(over 'map(.log.flushes | .map.ns + .attach.ns + .unpin.ns) | add')"
+	is "unpins: nobody else's" "$(over 'map(.log.flushes.unpin_by_others.bytes) | add')" 0
+	is "unpins: of a VM that is not watched, somebody else's" \
+		"$(jq -s 'map(.log.flushes.unpin_by_others.bytes) | add' "$TMP/first")" $((20 * mib))
+	is "unpins: nothing was lost" "$(over 'map([.log.lost_events, .log.lost_maps]) | unique' | tr -d ' \n')" '[[0,0]]'
+}
+
+# A function that is opened through its group and a container of VFIO: the kernel tells its box, and
+# nothing of what is attached, mapped and flushed, which is not 0.
+typeone() {
+	local snoop=$1 bdf=$2 box=3 watcher mib=1048576
+	local why='its process has a container of VFIO (type 1), of which this kernel tells neither attachments nor maps nor flushes'
+
+	[[ $snoop == off ]] || box=1
+	modprobe vfio_iommu_type1
+	rm -f "$TMP/moves"
+	"$NOSNOOP" watch -d 1 -D "$bdf" --record "$TMP/moves" >"$TMP/moves.txt" 2>"$TMP/moves.err" &
+	watcher=$!
+	until_true 60 test -s "$TMP/moves"
+	coproc HOLDER { exec "$HELPERS/ncdma" -; }
+	PID=$HOLDER_PID
+	step kvm
+	step 'container c'
+	step "group g $bdf"
+	step 'join g c'
+	step 'set-iommu c'
+	step "device d g $bdf"
+	step 'add g'
+	step "map c 0x10000000 $((16 * mib))"
+	sleep 3
+	listing -D "$bdf"
+	facts "type1: the kernel's box" "$bdf" "enabled can $box [$box] false false $([[ $snoop == on ]] && echo true || echo false) null"
+	is "type1: no policy, and why" "$(jq -r '.functions[0].domain | "\(.type) \(.box): \(.policy_why)"' "$TMP/list")" \
+		"$(</sys/kernel/iommu_groups/"$(basename "$(readlink "/sys/bus/pci/devices/$bdf/iommu_group")")"/type) $box: the process has no I/O address space of iommufd; others have no policy"
+	is "type1: by the VM" "$(jq -r '.functions[0].vm | "\(.id) \(.pid)"' "$TMP/list")" \
+		"$(basename -- "$(compgen -G "/sys/kernel/debug/kvm/$PID-*")") $PID"
+	step 'config d 0xe8 2 0x0010 3'
+	step 'block d'
+	step 'config d 0xe8 2 0x0810 5'
+	sleep 3
+	step "unmap c 0x10000000 $((16 * mib))"
+	sleep 2
+	kill -INT "$watcher"
+	wait "$watcher"
+	is "type1: watch ends well" "$? $(<"$TMP/moves.err")" '0 '
+	let_go
+	tail -n 1 "$TMP/moves" >"$TMP/last"
+	is "type1: of the VM neither maps nor flushes, and why" "$(jq -c '[.vms[0] | .mapped_bytes, .noncoherent_bytes,
+		.flushed_bytes, .unpin_flushed_bytes, .unpin_flush_ns, .flush_ns, .why]' "$TMP/last")" \
+		"[null,null,null,null,null,null,\"$why\"]"
+	is "type1: of the function no attachments, and why" "$(jq -c '[.functions[0] | .attaches, .replaces, .detaches, .refused,
+		.exposure_why]' "$TMP/last")" "[null,null,null,null,\"$why\"]"
+	is "type1: its boxes and operations are told" "$(jq -c '[.functions[0] | .box_changes, .no_snoop_operations, .blocked, .box]' "$TMP/last")" \
+		"[2,1,true,$((box == 3 ? 4 : 2))]"
+	is "type1: what was pinned" "$(over 'map(.vms[].pinned_bytes // 0) | max')" $((16 * mib))
+	is "blocked: what the guest writes all the same" "$(jq -c '[.functions[0].guest_writes | .set, .cleared, .unread, .last]' "$TMP/last")" \
+		'[5,3,0,"set"]'
+	is "blocked: it does not reach the function" "$(jq -r '.functions[0].no_snoop' "$TMP/last")" disabled
+	runs "$NOSNOOP" advise --baseline "$TMP/moves" --min-overlap 2 --json
+	is "type1: M is not known" "$STATUS $(jq -c '.devices[0].inputs.m.value' "$OUT")" '0 null'
+}
+
 inside() {
 	local snoop=$1 can cannot blocks both able unable blocked ignores cleared at=auto f
 
@@ -249,6 +358,8 @@ inside() {
 	listing -D "$able"
 	facts "free again" "$able" "enabled can $can [$can] null false $f null"
 	moves "$snoop" "$able"
+	unpins "$snoop" "$able" "$cleared"
+	typeone "$snoop" "$able"
 	done_testing
 }
 

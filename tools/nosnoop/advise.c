@@ -168,7 +168,7 @@ static const char *why_no_m(const struct adv_vm *vm)
 	if (!vm || !vm->flush_first_ns)
 		return "no nosnoop recording of the device's VM";
 	if (!vm->flush_known)
-		return "this kernel does not report flushes at map";
+		return "the kernel did not report its flushes: it has no such tracepoints, or the VM a container of VFIO (type 1)";
 	return "its VM was there for less than --min-overlap";
 }
 

@@ -123,6 +123,17 @@ int map_table_event(struct map_table *t, const struct dmalog_event *e)
 	return 0;
 }
 
+int map_table_unpin(struct map_table *t, const struct dmalog_unpin *u)
+{
+	struct map_sums *s = sums_of(t, u->pid);
+
+	if (!s)
+		return -ENOMEM;
+	s->unpin_flushed_bytes += u->f.bytes;
+	s->unpin_flush_ns += u->f.ns;
+	return 0;
+}
+
 const struct map_sums *map_table_find(const struct map_table *t, pid_t pid)
 {
 	for (size_t i = 0; i < t->n; i++)

@@ -47,6 +47,8 @@ struct map_sums {
 		noncoherent_bytes; /* that became reachable without snooping, by maps or attachments */
 	uint64_t flushed_bytes;	   /* from the CPU caches for that */
 	uint64_t flush_ns;
+	uint64_t unpin_flushed_bytes; /* before memory was unpinned */
+	uint64_t unpin_flush_ns;
 };
 
 struct map_table {
@@ -61,7 +63,10 @@ void map_table_free(struct map_table *t);
 /* 0 or -ENOMEM; an event that says nothing of maps changes nothing. */
 int map_table_event(struct map_table *t, const struct dmalog_event *e);
 
-/* NULL: the process mapped nothing. */
+/* Flushes before memory was unpinned: 0 or -ENOMEM. */
+int map_table_unpin(struct map_table *t, const struct dmalog_unpin *u);
+
+/* NULL: the process neither mapped nor unpinned anything. */
 const struct map_sums *map_table_find(const struct map_table *t, pid_t pid);
 
 /*

@@ -191,7 +191,7 @@ int func_ask_vfio(struct func_row *r, bool find)
 	}
 	if (find) {
 		r->vfio_fd = vfioinfo_find(r->owner.pid, r->d.bdf);
-		policy = iommu_policy_of(r->owner.pid, &r->policy_why);
+		policy = iommu_policy_of(r->owner.pid, &r->policy_why, &r->has_container);
 		r->policy = policy < 0 ? -1 : policy;
 		r->has_ioas = policy >= 0 || policy == -EEXIST;
 	}

@@ -45,7 +45,8 @@ struct func_row {
 	int kernel_box;	      /* of what is attached: 1-4, 0: nothing is; -1: not known */
 	int policy;	      /* enum iommu_policy of its address space; -1: not known */
 	const char *policy_why;
-	bool has_ioas; /* its process has an I/O address space of iommufd */
+	bool has_ioas;	    /* its process has an I/O address space of iommufd */
+	bool has_container; /* and, or, one of VFIO's containers (type 1) */
 	/* Of watch. */
 	struct bitfd fds;
 	bool heard;			 /* the kernel's log tells of it */

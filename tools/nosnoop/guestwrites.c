@@ -209,13 +209,17 @@ uint64_t guestwrites_lost(const struct guestwrites *g)
 
 static const struct cfgwrite_dev *find(const struct guestwrites *g, const char *bdf)
 {
-	unsigned int domain, bus, slot, fn;
+	unsigned long part[4];
 	const struct cfgwrite_dev *set;
+	char *end = (char *)bdf;
 	__u64 key;
 
-	if (sscanf(bdf, "%x:%x:%x.%x", &domain, &bus, &slot, &fn) != 4)
-		return NULL;
-	key = CFGWRITE_KEY(domain, bus & 0xff, (slot & 0x1f) << 3 | (fn & 7));
+	/* Domain, bus, device, function: of a thousand functions at each reading. */
+	for (size_t i = 0; i < 4; i++) {
+		part[i] = strtoul(end, &end, 16);
+		end += *end != '\0';
+	}
+	key = CFGWRITE_KEY(part[0], part[1] & 0xff, (part[2] & 0x1f) << 3 | (part[3] & 7));
 	set = &g->skel->bss->devs[CFGWRITE_SET(key) * CFGWRITE_WAYS];
 	for (unsigned int i = 0; i < CFGWRITE_WAYS; i++)
 		if (set[i].key == key)

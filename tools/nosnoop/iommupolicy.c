@@ -106,17 +106,18 @@ static int ask_copy(int pidfd, int fd)
 	return policy;
 }
 
-/* iommufd can stand in for the container of VFIO, too; paths may be of another root. */
-static bool is_iommufd(const char *target)
+/* Paths may be of another root. */
+static bool is_dev(const char *target, const char *name)
 {
 	const char *dev = strstr(target, "/dev/");
 
-	return dev && (!strcmp(dev, "/dev/iommu") || !strcmp(dev, "/dev/vfio/vfio"));
+	return dev && !strcmp(dev, name);
 }
 
 /* Of all iommufds of the process. */
-static int ask_all(int pidfd, DIR *dir)
+static int ask_all(int pidfd, DIR *dir, bool *container)
 {
+	bool vfio;
 	int policy = -ENOENT, one;
 	char target[64];
 	struct dirent *de;
@@ -128,9 +129,12 @@ static int ask_all(int pidfd, DIR *dir)
 		if (n <= 0 || num_u64(de->d_name, 0, INT_MAX, &nr))
 			continue;
 		target[n] = '\0';
-		if (!is_iommufd(target))
+		/* iommufd can stand in for it. */
+		vfio = is_dev(target, "/dev/vfio/vfio");
+		if (!vfio && !is_dev(target, "/dev/iommu"))
 			continue;
 		one = ask_copy(pidfd, nr);
+		*container |= vfio && one < 0;
 		if (one == -ENOENT || one == -EBADF || one == -ENOTTY)
 			continue;
 		if (one < 0)
@@ -158,16 +162,17 @@ static const char *why_not(int err)
 	return "iommufd could not be asked";
 }
 
-int iommu_policy_of(pid_t pid, const char **why)
+int iommu_policy_of(pid_t pid, const char **why, bool *container)
 {
 	int pidfd, policy;
 	char path[32];
 	DIR *dir;
 
+	*container = false;
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	pidfd = syscall(SYS_pidfd_open, pid, 0);
 	dir = pidfd >= 0 ? opendir(path) : NULL;
-	policy = dir ? ask_all(pidfd, dir) : -errno;
+	policy = dir ? ask_all(pidfd, dir, container) : -errno;
 	if (dir)
 		closedir(dir);
 	if (pidfd >= 0)

@@ -6,6 +6,7 @@
 #ifndef IOMMUPOLICY_H
 #define IOMMUPOLICY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -20,9 +21,10 @@ const char *iommu_policy_name(int policy);
  * negative errno with *why saying in a sentence why there is none: -EOPNOTSUPP
  * this kernel has no policies, -ENOENT no iommufd or no address space in it,
  * -EEXIST they differ, so that it is not known which one a device has; others
- * of looking.
+ * of looking.  *container: it has one of VFIO's own (type 1), too, or one for
+ * which iommufd stands in and that has no address space yet.
  */
-int iommu_policy_of(pid_t pid, const char **why);
+int iommu_policy_of(pid_t pid, const char **why, bool *container);
 
 /*
  * The same of one iommufd.  ask: ioctl() or a test's stand-in for it.

@@ -262,6 +262,7 @@ static json_t *vms_json(const struct watch *w)
 			continue;
 		json_array_append_new(array, watch_log_vm_json(w, &w->l.rows[i]));
 	}
+	watch_log_left_json(w, array);
 	return array;
 }
 

@@ -32,7 +32,9 @@ struct watch {
 	const char *log_why;	     /* why there is no log */
 	struct dmalog_event *events; /* of the interval, of what is watched */
 	size_t nr_events, max_events;
-	struct map_table maps; /* of the interval */
+	struct map_table maps;	 /* of the interval */
+	struct watch_left *left; /* who had functions, and may still be unpinning */
+	size_t nr_left;
 	struct dmalog_flush flushes[DMALOG_REASONS + 1], flushes_before[DMALOG_REASONS + 1];
 	struct guestwrites *writes; /* NULL: they are not counted */
 	const char *writes_why;	    /* why not */

@@ -22,6 +22,9 @@ int watch_log_read(struct watch *w);
 void watch_log_apply(struct watch *w);
 void watch_log_first_seen(const struct watch *w, struct func_row *r);
 
+/* A process that has had a function, and may have none now; known: it maps through iommufd alone.  0 or -ENOMEM. */
+int watch_log_left(struct watch *w, const struct owner *o, bool known);
+
 /* Why something that the log would tell is not known. */
 const char *watch_log_why(const struct watch *w);
 
@@ -29,5 +32,8 @@ const char *watch_log_why(const struct watch *w);
 int watch_log_json(const struct watch *w, json_t *root);
 int watch_log_function_json(const struct watch *w, const struct func_row *r, json_t *obj);
 json_t *watch_log_vm_json(const struct watch *w, const struct func_row *r);
+
+/* Appends the VMs that have no function any more, and did something in the interval. */
+void watch_log_left_json(const struct watch *w, json_t *vms);
 
 #endif /* WATCH_INT_H */

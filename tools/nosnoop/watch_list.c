@@ -101,6 +101,20 @@ static void carry_over(struct watch *w, struct func_list *old)
 	}
 }
 
+static bool maps_known(const struct func_row *r)
+{
+	return r->has_ioas && !r->has_container;
+}
+
+static int note_left(struct watch *w, const struct func_list *old)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < old->n; i++)
+		err = watch_log_left(w, &old->rows[i].owner, maps_known(&old->rows[i]));
+	return err;
+}
+
 /* All addresses, those of functions that are not watched, too. */
 static int keep_names(struct watch *w)
 {
@@ -131,6 +145,7 @@ static int list_anew(struct watch *w)
 	if (!err) {
 		w->l.n = kept;
 		carry_over(w, &old);
+		err = note_left(w, &old);
 	}
 	func_list_free(&old);
 	w->listed_ns = w->checked_ns = w->time_ns;
@@ -165,19 +180,25 @@ static int still_same(struct watch *w, bool *same)
 
 static int refresh_owners(struct watch *w)
 {
-	struct owner *before = calloc(w->l.n ? w->l.n : 1, sizeof(*before));
+	struct {
+		struct owner owner;
+		bool known;
+	} *before = calloc(w->l.n ? w->l.n : 1, sizeof(*before));
 	int err = before ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !err && i < w->l.n; i++) {
-		before[i] = w->l.rows[i].owner;
-		memset(&w->l.rows[i].owner, 0, sizeof(*before));
+		before[i].owner = w->l.rows[i].owner;
+		before[i].known = maps_known(&w->l.rows[i]);
+		memset(&w->l.rows[i].owner, 0, sizeof(before->owner));
 	}
 	if (!err)
 		err = func_list_owners(w->tree.scan, w->tree.procfs, &w->l);
 	for (size_t i = 0; before && i < w->l.n; i++) {
-		if (!err)
-			note_owner(w, &w->l.rows[i], &before[i]);
-		owner_clear(&before[i]);
+		if (!err) {
+			note_owner(w, &w->l.rows[i], &before[i].owner);
+			err = watch_log_left(w, &before[i].owner, before[i].known);
+		}
+		owner_clear(&before[i].owner);
 	}
 	free(before);
 	return err;
