@@ -46,7 +46,8 @@ struct dmalog {
 	size_t nr_unpins, max_unpins;
 	dmalog_cb cb;
 	void *ctx;
-	int err; /* the callback's */
+	int err;	    /* the callback's */
+	uint64_t newest_ns; /* of the events that were handed over */
 };
 
 /* Readings after which the place of an IOAS is given to another. */
@@ -79,6 +80,8 @@ static int on_ring(void *ctx, void *data, size_t size)
 	memcpy(&e, data, sizeof(e));
 	make_plain(e.comm, sizeof(e.comm));
 	make_plain(e.dev, sizeof(e.dev));
+	if (e.time_ns > d->newest_ns)
+		d->newest_ns = e.time_ns;
 	d->err = d->cb(d->ctx, &e);
 	return 0;
 }
@@ -370,6 +373,9 @@ int dmalog_read(struct dmalog *d, uint64_t time_ns, dmalog_cb cb, void *ctx)
 	err = attach_all(d);
 	if (!err)
 		err = dmalog_poll(d, cb, ctx);
+	/* What has happened since the reading began is before it. */
+	if (time_ns < d->newest_ns)
+		time_ns = d->newest_ns;
 	for (i = 0; d->skel && i < NR_PLACES && !err; i++) {
 		if (d->skel->bss->ioas[i].key > DMALOG_KEY_CLEARED)
 			err = read_place(d, i, time_ns, cb, ctx);

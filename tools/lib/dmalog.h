@@ -62,7 +62,8 @@ int dmalog_poll(struct dmalog *d, dmalog_cb cb, void *ctx);
  * The end of an interval: attaches what has become available, hands over the
  * events like dmalog_poll(), and then for each IOAS into which something was
  * mapped since the last reading one DMALOG_MAP, with the sums of the interval
- * and time_ns as given.  0 or a negative errno.
+ * and time_ns as given, or that of the newest event where that is later.  0 or
+ * a negative errno.
  */
 int dmalog_read(struct dmalog *d, uint64_t time_ns, dmalog_cb cb, void *ctx);
 
