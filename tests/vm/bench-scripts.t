@@ -205,6 +205,7 @@ inside_report() {
 	compare "report: tables and plots" "$figures" -ge 8
 	is "report: each names its machine and method" \
 		"$(grep -cE '<figcaption>.*Machine: .*emulated: counts valid, times not.* microcode .*Linux.* Method: [^<]{20}' $B/report.html)" "$figures"
+	is "report: each section names its machine, also what was not measured" "$(grep -c '^Machine: QEMU TCG' $B/report.txt)" 5
 	is "report: needs no network" "$(grep -ciE '(src|href)="?(http|//)|@import' $B/report.html)" 0
 	is "report: sections of the text" "$(grep -c '^=====' $B/report.txt)" 5
 	like "report: what is missing" "$(<$B/report.txt)" 'Missing: this machine is emulated, and overhead'
