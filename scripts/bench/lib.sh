@@ -191,8 +191,13 @@ plot() {
 	fi
 	case $2 in
 	lines) how='stats data nooutput; plot for [i = 0:STATS_blocks - 1] data index i using 1:2 with linespoints pt 7 title columnheader(1)' ;;
-	bars) how='set style data histograms; set style fill solid 0.8; set boxwidth 0.9
-		plot for [c = 2:columns] data using c:xtic(1) title columnheader(c)' ;;
+	bars)
+		how='set style data histograms; set style fill solid 0.8; set boxwidth 0.9'
+		# Labels of many bars would run into each other.
+		(($(wc -l <"$data") < 8)) || how+='; set xtics rotate by -25'
+		how+='
+		plot for [c = 2:columns] data using c:xtic(1) title columnheader(c)'
+		;;
 	esac
 	printf '%s\n' "$3" >"$DIR/$1.caption"
 	gnuplot >"$DIR/$1.svg.part" 2>"$DIR/gnuplot.err" <<-END || { missing "gnuplot could not draw $1: $(tail -n 1 "$DIR/gnuplot.err")"; return 0; }
