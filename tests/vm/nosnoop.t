@@ -271,7 +271,7 @@ if [[ $# -eq 0 || " $* " == *' written '* ]]; then
 		fail 'the program that writes compiles'
 	"${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o "$TMP/fillfexit" "$TOP/tests/vm/fillfexit.c" -lbpf ||
 		fail 'the program that leaves no room compiles'
-	for kernel in stock-6.1 stock-6.12; do
+	for kernel in stock-6.1 stock-6.12 stock-7.2; do
 		all_of "$kernel" written -k "$kernel" --tcg single --iommu intel --snoop-control off --device e1000e --device e1000e
 	done
 fi
