@@ -134,11 +134,11 @@ step() {
 }
 
 # shellcheck disable=SC2317 # its name is passed
-# reads_as FILTER: true of the last whole line of the recording, within a minute
+# reads_as FILTER: true of the last whole line of the recording, within 40 s
 reads_as() {
-	local i
+	local end=$((SECONDS + 40))
 
-	for ((i = 0; i < 300; i++)); do
+	while ((SECONDS < end)); do
 		[[ $(tail -n 2 "$TMP/rec" | jq -c "$1" 2>/dev/null | tail -n 1) != true ]] || return 0
 		sleep 0.2
 	done
