@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * coherency [-p POLICY] [-b] BDF...
+ * coherency [-p POLICY] [-b] [-i] BDF...
  *
  * Gives the PCI functions BDF (0000:01:00.0), which are on vfio-pci, to a VM
  * without vCPUs, in the order in which QEMU does it, and prints for each what
- * its DMA coherency is made of.  The text is docs/vmm.md.
+ * its DMA coherency is made of, and what KVM makes of all of them at each step.
+ * The text is docs/vmm.md.
  *
  *   -p enforced|automatic|noncoherent	policy of the address space (automatic)
  *   -b					block no-snoop in the functions where
  *					that is worth something
+ *   -i					register the iommufd with KVM, once,
+ *					in place of each function's file
  *
  * Exit status: 0, 1 when something fails, 2 for bad usage, 3 when permission is
  * lacking, 4 when this kernel or machine cannot.
@@ -31,6 +34,30 @@
 #include <sys/mman.h>
 
 #include "coherency_uapi.h"
+
+/* KVM's part of the series, which the installed linux/kvm.h may lack */
+#ifndef KVM_CAP_X86_NONCOHERENT_DMA
+#define KVM_CAP_X86_NONCOHERENT_DMA  0x4e43
+#define KVM_X86_NCDMA_FORCE_COHERENT (1ULL << 0)
+#define KVM_X86_NCDMA_PAUSE_WBINVD   (1ULL << 1)
+
+#define KVM_DEV_VFIO_IOMMUFD	 2
+#define KVM_DEV_VFIO_IOMMUFD_ADD 1
+#define KVM_DEV_VFIO_IOMMUFD_DEL 2
+
+#define KVM_DEV_VFIO_COHERENCY	     3
+#define KVM_DEV_VFIO_COHERENCY_STATE 0
+struct kvm_vfio_coherency {
+	__u32 nr_files;
+	__u32 nr_noncoherent;
+#define KVM_VFIO_COHERENCY_NONCOHERENT (1 << 0)
+#define KVM_VFIO_COHERENCY_WBINVD      (1 << 1)
+#define KVM_VFIO_COHERENCY_GUEST_PAT   (1 << 2)
+#define KVM_VFIO_COHERENCY_POLICY      (1 << 3)
+	__u32 flags;
+	__u32 pad;
+};
+#endif
 
 #define MAX_DEVICES 16
 #define MEMORY	    (2UL << 20)
@@ -64,6 +91,8 @@ static struct vm {
 	int iommu;
 	int vm;
 	int kvm_vfio;
+	uint64_t kvm_policies; /* KVM_X86_NCDMA_* that this KVM has */
+	bool by_iommufd;       /* it is what is registered with KVM, not the devices' files */
 	uint32_t ioas;
 	const struct policy *policy;
 	struct device devices[MAX_DEVICES];
@@ -84,6 +113,8 @@ static int open_file(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 
+	if (fd < 0 && (errno == ENOENT || errno == ENODEV || errno == ENXIO))
+		errx(4, "%s: this machine or kernel has none, or its module is not loaded", path);
 	if (fd < 0)
 		fail("", path);
 	return fd;
@@ -91,31 +122,84 @@ static int open_file(const char *path)
 
 /* ---- KVM ---------------------------------------------------------------------------------------- */
 
+static bool kvm_has(uint32_t group, uint64_t attribute)
+{
+	struct kvm_device_attr attr = { .group = group, .attr = attribute };
+
+	return !ioctl(vm.kvm_vfio, KVM_HAS_DEVICE_ATTR, &attr);
+}
+
 static void create_vm(void)
 {
 	struct kvm_create_device create = { .type = KVM_DEV_TYPE_VFIO };
-	int kvm = open_file("/dev/kvm");
+	int policies, kvm = open_file("/dev/kvm");
 
 	vm.vm = ioctl(kvm, KVM_CREATE_VM, 0);
 	if (vm.vm < 0)
 		fail("", "KVM_CREATE_VM");
+	close(kvm);
 	if (ioctl(vm.vm, KVM_CREATE_DEVICE, &create))
 		fail("", "KVM_CREATE_DEVICE");
 	vm.kvm_vfio = create.fd;
-	close(kvm);
+
+	/* A KVM without the series would refuse to be read with EPERM, as if privilege helped. */
+	if (!kvm_has(KVM_DEV_VFIO_COHERENCY, KVM_DEV_VFIO_COHERENCY_STATE))
+		errx(4, "KVM of this kernel does not tell the DMA coherency of a VM");
+	policies = ioctl(vm.vm, KVM_CHECK_EXTENSION, KVM_CAP_X86_NONCOHERENT_DMA);
+	vm.kvm_policies = policies > 0 ? policies : 0;
 }
 
-static void kvm_file(struct device *d, uint64_t what)
+/* FD is a device's file or the iommufd, as the group says. */
+static void kvm_register(const char *bdf, uint32_t group, uint64_t what, int32_t fd)
 {
-	int32_t fd = d->fd;
 	struct kvm_device_attr attr = {
-		.group = KVM_DEV_VFIO_FILE,
+		.group = group,
 		.attr = what,
 		.addr = (uintptr_t)&fd,
 	};
 
 	if (ioctl(vm.kvm_vfio, KVM_SET_DEVICE_ATTR, &attr))
-		fail(d->bdf, "KVM_SET_DEVICE_ATTR");
+		fail(bdf, "KVM_SET_DEVICE_ATTR");
+}
+
+/* 0: KVM goes by the devices. Any time, before there are any and while the guest runs */
+static void set_kvm_policy(uint64_t policy)
+{
+	struct kvm_enable_cap enable = {
+		.cap = KVM_CAP_X86_NONCOHERENT_DMA,
+		.args = { policy },
+	};
+
+	if (ioctl(vm.vm, KVM_ENABLE_CAP, &enable))
+		fail("", "KVM_CAP_X86_NONCOHERENT_DMA");
+}
+
+static void print_kvm(const char *when)
+{
+	static const struct {
+		uint32_t flag;
+		const char *name;
+	} flags[] = {
+		{ KVM_VFIO_COHERENCY_NONCOHERENT, "noncoherent" },
+		{ KVM_VFIO_COHERENCY_WBINVD, "wbinvd" },
+		{ KVM_VFIO_COHERENCY_GUEST_PAT, "guest-pat" },
+		{ KVM_VFIO_COHERENCY_POLICY, "policy" },
+	};
+	struct kvm_vfio_coherency state = {};
+	struct kvm_device_attr attr = {
+		.group = KVM_DEV_VFIO_COHERENCY,
+		.attr = KVM_DEV_VFIO_COHERENCY_STATE,
+		.addr = (uintptr_t)&state,
+	};
+
+	if (ioctl(vm.kvm_vfio, KVM_GET_DEVICE_ATTR, &attr))
+		fail("", "KVM_DEV_VFIO_COHERENCY_STATE");
+	printf("KVM, %s: registrations %u, non-coherent %u, flags", when, state.nr_files,
+	       state.nr_noncoherent);
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+		if (state.flags & flags[i].flag)
+			printf(" %s", flags[i].name);
+	puts(state.flags ? "" : " none");
 }
 
 /* ---- what is known before anything is attached -------------------------------------------------- */
@@ -350,15 +434,12 @@ static void print(struct device *d)
 	       policies[coherency(d->hwpt)].name, b, b == 3 ? "non-coherent" : "coherent");
 }
 
-/* KVM keeps a file open until it is told to let go. */
-static void remove_device(struct device *d)
+static void detach_device(struct device *d)
 {
 	struct vfio_device_detach_iommufd_pt detach = { .argsz = sizeof(detach) };
 
 	if (ioctl(d->fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach))
 		fail(d->bdf, "VFIO_DEVICE_DETACH_IOMMUFD_PT");
-	kvm_file(d, KVM_DEV_VFIO_FILE_DEL);
-	close(d->fd);
 }
 
 static void destroy(uint32_t id)
@@ -371,8 +452,59 @@ static void destroy(uint32_t id)
 
 static void usage(void)
 {
-	errx(2, "usage: coherency [-p enforced|automatic|noncoherent] [-b] BDF..., at most %d",
+	errx(2, "usage: coherency [-p enforced|automatic|noncoherent] [-b] [-i] BDF..., at most %d",
 	     MAX_DEVICES);
+}
+
+static void add_devices(char **bdfs, bool blocking)
+{
+	for (int i = 0; i < vm.nr_devices; i++) {
+		struct device *d = &vm.devices[i];
+
+		d->bdf = bdfs[i];
+		open_device(d);
+		if (!vm.by_iommufd)
+			kvm_register(d->bdf, KVM_DEV_VFIO_FILE, KVM_DEV_VFIO_FILE_ADD, d->fd);
+		bind_device(d);
+		d->iommu_blocks = iommu_blocks(d);
+		d->no_snoop = no_snoop(d);
+		if (blocking)
+			block(d);
+	}
+	print_kvm("bound");
+	for (int i = 0; i < vm.nr_devices; i++) {
+		attach_device(&vm.devices[i]);
+		if (!i)
+			map_memory();
+	}
+}
+
+static void remove_devices(void)
+{
+	for (int i = 0; i < vm.nr_devices; i++)
+		detach_device(&vm.devices[i]);
+	print_kvm("detached");
+	for (int i = 0; i < vm.nr_devices; i++) {
+		struct device *d = &vm.devices[i];
+
+		/* KVM keeps the file open until it is told to let go. */
+		if (!vm.by_iommufd)
+			kvm_register(d->bdf, KVM_DEV_VFIO_FILE, KVM_DEV_VFIO_FILE_DEL, d->fd);
+		close(d->fd);
+	}
+}
+
+/* While nobody needs the guest's WBINVD, other users of the host need not pay for it. */
+static void pause_and_resume(void)
+{
+	if (!(vm.kvm_policies & KVM_X86_NCDMA_PAUSE_WBINVD)) {
+		puts("KVM: WBINVD cannot be paused here");
+		return;
+	}
+	set_kvm_policy(KVM_X86_NCDMA_PAUSE_WBINVD);
+	print_kvm("paused");
+	set_kvm_policy(0);
+	print_kvm("resumed");
 }
 
 int main(int argc, char **argv)
@@ -381,9 +513,13 @@ int main(int argc, char **argv)
 	int opt;
 
 	vm.policy = &policies[IOMMU_DMA_COHERENCY_AUTO];
-	while ((opt = getopt(argc, argv, "p:b")) != -1) {
+	while ((opt = getopt(argc, argv, "p:bi")) != -1) {
 		if (opt == 'b') {
 			blocking = true;
+			continue;
+		}
+		if (opt == 'i') {
+			vm.by_iommufd = true;
 			continue;
 		}
 		vm.policy = NULL;
@@ -400,26 +536,17 @@ int main(int argc, char **argv)
 	create_vm();
 	vm.iommu = open_file("/dev/iommu");
 	create_ioas();
-	for (int i = 0; i < vm.nr_devices; i++) {
-		struct device *d = &vm.devices[i];
-
-		d->bdf = argv[optind + i];
-		open_device(d);
-		kvm_file(d, KVM_DEV_VFIO_FILE_ADD);
-		bind_device(d);
-		d->iommu_blocks = iommu_blocks(d);
-		d->no_snoop = no_snoop(d);
-		if (blocking)
-			block(d);
-		attach_device(d);
-		if (!i)
-			map_memory();
-	}
+	if (vm.by_iommufd)
+		kvm_register("", KVM_DEV_VFIO_IOMMUFD, KVM_DEV_VFIO_IOMMUFD_ADD, vm.iommu);
+	add_devices(argv + optind, blocking);
 	for (int i = 0; i < vm.nr_devices; i++)
 		print(&vm.devices[i]);
+	print_kvm("attached");
+	pause_and_resume();
 
-	for (int i = 0; i < vm.nr_devices; i++)
-		remove_device(&vm.devices[i]);
+	remove_devices();
+	if (vm.by_iommufd)
+		kvm_register("", KVM_DEV_VFIO_IOMMUFD, KVM_DEV_VFIO_IOMMUFD_DEL, vm.iommu);
 	for (int i = 0; i < vm.nr_hwpts; i++)
 		destroy(vm.hwpts[i].id);
 	destroy(vm.ioas);
