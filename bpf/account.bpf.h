@@ -89,13 +89,26 @@ static __always_inline __u64 open_seq(const struct wb_vcpu_val *e)
 	return e->open_seq & ~WB_ATTENTION;
 }
 
+/*
+ * Whether KVM has counted a flush since the exit began, where it counts them: with the
+ * series, whose policy may have WBINVD skipped in a non-coherent VM.  Otherwise what
+ * the caller thinks.
+ */
+static __always_inline bool kvm_flushed(const struct wb_vcpu_val *e, bool otherwise)
+{
+	struct kvm_counts c;
+
+	return kvm_counts(e->vcpu, &c) ? c.flushes != e->base_flushes : otherwise;
+}
+
 /* Ends an exit whose end was not seen, as far as is known. */
 static __always_inline void settle(struct wb_vcpu_val *e)
 {
 	if (e->published)
 		withdraw(e);
 	e->untimed++;
-	if (e->flush_seq == open_seq(e) || (!sure_of_callback() && e->noncoherent)) {
+	if (e->flush_seq == open_seq(e) ||
+	    (!sure_of_callback() && kvm_flushed(e, e->noncoherent))) {
 		e->flushes++;
 		e->cpus_flushed += e->pending_cpus;
 	} else {
@@ -273,6 +286,7 @@ static __always_inline void exit_begin(__u64 vcpu, __u64 kvm, __u64 seq, __u32 n
 				       bool count)
 {
 	struct wb_vcpu_val *e = get_vcpu(vcpu, kvm);
+	struct kvm_counts before;
 
 	if (!e) {
 		atomic_inc(&losses.full_begins);
@@ -281,6 +295,8 @@ static __always_inline void exit_begin(__u64 vcpu, __u64 kvm, __u64 seq, __u32 n
 	if (e->open_seq)
 		settle(e);
 	e->noncoherent = noncoherent;
+	if (!sure_of_callback() && kvm_counts(vcpu, &before))
+		e->base_flushes = before.flushes;
 	if (noncoherent) {
 		if (!sure_of_callback())
 			e->pending_cpus = count_cpus(vcpu, true);
@@ -295,8 +311,8 @@ static __always_inline void exit_begin(__u64 vcpu, __u64 kvm, __u64 seq, __u32 n
 
 /*
  * Decided by what happened.  Without the callback, or if that was not seen,
- * there is the flag, and if it changed while KVM was at it, the mask that a
- * flush leaves empty.
+ * there is KVM's own count, and where it has none the flag, and if that changed
+ * while KVM was at it, the mask that a flush leaves empty.
  */
 static __always_inline bool was_flushed(__u64 vcpu, struct wb_vcpu_val *e, __u64 seq)
 {
@@ -306,6 +322,8 @@ static __always_inline bool was_flushed(__u64 vcpu, struct wb_vcpu_val *e, __u64
 		return true;
 	if (sure_of_callback())
 		return false;
+	if (bpf_core_field_exists(struct kvm_vcpu___wbinvd, stat.wbinvd_skipped))
+		return kvm_flushed(e, false);
 	now = kvm_noncoherent(e->kvm) != 0;
 	if (now == (e->noncoherent != 0))
 		return now;
