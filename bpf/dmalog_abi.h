@@ -72,7 +72,7 @@ struct dmalog_event {
 	__s64 before;
 	__s64 after;
 	/* DMALOG_KVM. */
-	__s64 vm_pid; /* of the VM: the event may come from another process */
+	__s64 vm_pid; /* the thread that made the VM; for dmalog_cb its process */
 	__s64 count;  /* of those that do non-coherent DMA */
 	__s64 zapped;
 	/* DMALOG_MAP. */

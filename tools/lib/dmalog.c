@@ -70,6 +70,20 @@ static void make_plain(char *s, size_t size)
 	}
 }
 
+/*
+ * KVM names the thread that made the VM.  Where that has ended, so has the VM, or its
+ * process goes on without it: either way it hardly was another that caused the event.
+ */
+static void find_process(struct dmalog_event *e)
+{
+	pid_t tgid;
+
+	if (e->kind != DMALOG_KVM)
+		return;
+	tgid = proc_tgid("/proc", e->vm_pid);
+	e->vm_pid = tgid ? tgid : (pid_t)e->pid;
+}
+
 static int on_ring(void *ctx, void *data, size_t size)
 {
 	struct dmalog *d = ctx;
@@ -80,6 +94,7 @@ static int on_ring(void *ctx, void *data, size_t size)
 	memcpy(&e, data, sizeof(e));
 	make_plain(e.comm, sizeof(e.comm));
 	make_plain(e.dev, sizeof(e.dev));
+	find_process(&e);
 	if (e.time_ns > d->newest_ns)
 		d->newest_ns = e.time_ns;
 	d->err = d->cb(d->ctx, &e);

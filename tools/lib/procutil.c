@@ -120,6 +120,27 @@ ssize_t proc_read_link_name(int dirfd, const char *path, char *buf, size_t size)
 	return len;
 }
 
+pid_t proc_tgid(const char *procfs, pid_t task)
+{
+	static const char label[] = "\nTgid:";
+	char *path, *buf, *line;
+	pid_t tgid = 0;
+	size_t len;
+	int err;
+
+	if (asprintf(&path, "%s/%d/status", procfs, (int)task) < 0)
+		return 0;
+	err = proc_read_file(AT_FDCWD, path, 4096, &buf, &len);
+	free(path);
+	if (err)
+		return 0;
+	line = strstr(buf, label);
+	if (line)
+		tgid = strtol(line + sizeof(label) - 1, NULL, 10);
+	free(buf);
+	return tgid > 0 ? tgid : 0;
+}
+
 uint64_t proc_start_time_at(int dirfd)
 {
 	/* 52 fields of at most 20 digits, and a comm. */

@@ -33,6 +33,9 @@ ino_t proc_module_identity(const char *name);
  */
 ssize_t proc_read_link_name(int dirfd, const char *path, char *buf, size_t size);
 
+/* The process that a task belongs to; 0: there is no such task below procfs, or not any more. */
+pid_t proc_tgid(const char *procfs, pid_t task);
+
 /* Field 22 of stat below dirfd, an open /proc/PID: clock ticks since boot; 0: gone or garbled. */
 uint64_t proc_start_time_at(int dirfd);
 

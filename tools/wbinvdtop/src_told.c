@@ -19,6 +19,7 @@
 #include <bpf/libbpf.h>
 
 #include "../lib/log.h"
+#include "../lib/procutil.h"
 #include "../lib/vmname.h"
 #include "src_bpf_int.h"
 #include "told.skel.h"
@@ -73,6 +74,7 @@ static struct told_vm *add_vm(struct told_source *t, pid_t pid, const char *comm
 	struct told_vm *vms = reallocarray(t->vms, t->nr_vms + 1, sizeof(*vms)), *vm;
 	struct wb_vm_val val = { .tgid = pid, .policy = WB_NO_POLICY };
 	struct vm_state *state;
+	char path[32], name[64];
 
 	if (!vms)
 		return NULL;
@@ -85,7 +87,11 @@ static struct told_vm *add_vm(struct told_source *t, pid_t pid, const char *comm
 		.fd = -1,
 		.noncoherent = WB_UNKNOWN,
 	};
-	snprintf(val.comm, sizeof(val.comm), "%s", comm);
+	/* What the program was told is the name of a thread. */
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	if (proc_read_attr(AT_FDCWD, path, name, sizeof(name)) > 0)
+		comm = name;
+	snprintf(val.comm, sizeof(val.comm), "%.*s", WB_COMM_LEN - 1, comm);
 	state = vm_table_add(t->table, vm->gen, &val);
 	if (!state)
 		return NULL;
@@ -202,6 +208,9 @@ static int on_event(void *ctx, const struct dmalog_event *e)
 	if (e->kind != DMALOG_KVM)
 		return 0;
 	vm = find_vm(t, e->vm_pid);
+	/* A thread that has made a VM and ended: of which process is not known. */
+	if (!vm && !proc_tgid("/proc", e->vm_pid))
+		return 0;
 	if (!vm)
 		vm = add_vm(t, e->vm_pid, e->comm);
 	if (!vm)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,15 +84,43 @@ static void new_vcpu(int kvm, int vm)
 		err(1, "mmap of the vCPU");
 }
 
+struct new_vm {
+	int kvm, fd;
+	pthread_barrier_t made;
+};
+
+static void *create_vm(void *arg)
+{
+	struct new_vm *vm = arg;
+
+	vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
+	pthread_barrier_wait(&vm->made);
+	for (;;)
+		pause();
+	return NULL;
+}
+
 static int do_kvm(char **arg)
 {
 	struct kvm_create_device create = { .type = KVM_DEV_TYPE_VFIO };
+	struct new_vm new = { .fd = -1 };
+	pthread_t thread;
 	int kvm, vm;
 
-	(void)arg;
 	go_to(0);
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	vm = kvm < 0 ? kvm : ioctl(kvm, KVM_CREATE_VM, 0);
+	new.kvm = kvm;
+	if (arg[0] && strcmp(arg[0], "thread"))
+		errx(2, "kvm has no word %s", arg[0]);
+	if (arg[0]) {
+		pthread_barrier_init(&new.made, NULL, 2);
+		if (pthread_create(&thread, NULL, create_vm, &new))
+			errx(1, "no thread");
+		pthread_barrier_wait(&new.made);
+		vm = new.fd;
+	} else {
+		vm = kvm < 0 ? kvm : ioctl(kvm, KVM_CREATE_VM, 0);
+	}
 	if (vm < 0)
 		return -errno;
 	new_vcpu(kvm, vm);
@@ -347,7 +376,7 @@ static int do_attr_set(char **arg)
 /* ---- steps ------------------------------------------------------------------------------------- */
 
 const struct step kvm_steps[] = {
-	{ "kvm", 0, 0, do_kvm },
+	{ "kvm", 0, 1, do_kvm },
 	{ "run", 0, 1, do_run },
 	{ "wbinvd", 2, 2, do_wbinvd },
 	{ "flushed", 2, 2, do_flushed },

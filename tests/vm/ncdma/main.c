@@ -16,7 +16,8 @@
  *   null                    open /dev/null, named so
  *   close NAME              a file; ids stay what they are
  *
- *   kvm                     create a VM, "vm", with one vCPU, and its VFIO device, "kvm"
+ *   kvm [thread]            create a VM, "vm", with one vCPU, and its VFIO device, "kvm";
+ *                           in a thread, which stays
  *   add FILE, del FILE      KVM_DEV_VFIO_FILE_ADD and _DEL
  *   iommufd-add FILE, iommufd-del FILE   KVM_DEV_VFIO_IOMMUFD_ADD and _DEL
  *                           FILE may be "none", not open, and "nowhere", a bad address
