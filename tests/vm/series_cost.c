@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * series_cost operations BDF N	what iommufd's operations cost
+ * series_cost vcpu N [BDF]		what it costs to load and put a vCPU
  * series_cost noncoherent BDF		one map and unmap in a non-coherent HWPT
  * series_cost rate			how fast this CPU flushes memory
  *
  * For the PCI function BDF, which is on vfio-pci.  operations prints a line
  * for each of them, "NAME COUNT MEAN MEDIAN": nanoseconds of CLOCK_MONOTONIC_RAW,
  * which are instructions where the emulator counts those.  The mean is over all
- * COUNT of them, N for most, the median over stretches of several.  It works on kernels
- * without the series, too.  noncoherent prints how many bytes it mapped, rate
- * GiB/s for lines that are dirty in the cache as far as it holds them, and for
- * lines that are in no cache.
+ * COUNT of them, N for most, the median over stretches of several.  vcpu does the same
+ * for ioctls that load a vCPU, do little and put it; with BDF the VM has that
+ * function.  Both work on kernels without the series, too.  noncoherent prints how
+ * many bytes it mapped, rate GiB/s for lines that are dirty in the cache as far as
+ * it holds them, and for lines that are in no cache.
  *
  * Exit status: 0, or 1 with a message.
  */
@@ -27,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/kvm.h>
 #include <linux/vfio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -37,7 +40,7 @@
 #define MIB  (1024 * KIB)
 #define IOVA (1UL << 32)
 
-static int iommu, device;
+static int iommu, device, vm, vcpu;
 static uint32_t dev_id;
 
 static void do_ioctl(int fd, unsigned long cmd, const char *name, void *arg)
@@ -109,7 +112,6 @@ static void map_unmap(uint32_t ioas, void *p, size_t size)
 
 static void open_device(const char *bdf)
 {
-	struct wb_vfio_bind_iommufd bind = { .argsz = sizeof(bind) };
 	char path[PATH_MAX];
 	glob_t found;
 
@@ -124,9 +126,49 @@ static void open_device(const char *bdf)
 	iommu = open("/dev/iommu", O_RDWR | O_CLOEXEC);
 	if (iommu < 0)
 		err(1, "/dev/iommu");
-	bind.iommufd = iommu;
+}
+
+static void bind_device(void)
+{
+	struct wb_vfio_bind_iommufd bind = { .argsz = sizeof(bind), .iommufd = iommu };
+
 	DO(device, WB_VFIO_DEVICE_BIND_IOMMUFD, &bind);
 	dev_id = bind.out_devid;
+}
+
+/* ---- a VM ---------------------------------------------------------------------------------------- */
+
+static int new_fd(int fd, unsigned long cmd, const char *name, unsigned long arg)
+{
+	fd = ioctl(fd, cmd, arg);
+	if (fd < 0)
+		err(1, "%s", name);
+	return fd;
+}
+
+static void open_vm(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (kvm < 0)
+		err(1, "/dev/kvm");
+	vm = new_fd(kvm, KVM_CREATE_VM, "KVM_CREATE_VM", 0);
+	vcpu = new_fd(vm, KVM_CREATE_VCPU, "KVM_CREATE_VCPU", 0);
+}
+
+/* In the order of QEMU: the VM learns of the device before that is bound. */
+static void assign(const char *bdf)
+{
+	struct kvm_create_device create = { .type = KVM_DEV_TYPE_VFIO };
+	struct kvm_device_attr add = { .group = WB_KVM_DEV_VFIO_FILE,
+				       .attr = WB_KVM_DEV_VFIO_FILE_ADD,
+				       .addr = (uintptr_t)&device };
+
+	open_device(bdf);
+	DO(vm, KVM_CREATE_DEVICE, &create);
+	DO(create.fd, KVM_SET_DEVICE_ATTR, &add);
+	bind_device();
+	attach(new_ioas());
 }
 
 /* ---- time --------------------------------------------------------------------------------------- */
@@ -155,7 +197,7 @@ static void *memory(size_t size, bool huge)
 	return p;
 }
 
-enum what { MAP, ALLOC, ATTACH, ATTACH_IOAS };
+enum what { MAP, ALLOC, ATTACH, ATTACH_IOAS, MP_STATE, REGS };
 
 struct operation {
 	const char *name;
@@ -178,8 +220,16 @@ static const struct operation operations[] = {
 	{ "attach-ioas", ATTACH_IOAS, 0, false, 1, 20 },
 };
 
+static const struct operation vcpu_operations[] = {
+	{ "vcpu-mp-state", MP_STATE, 0, false, 1, 100 },
+	{ "vcpu-regs", REGS, 0, false, 1, 100 },
+};
+
 static void run_once(const struct operation *op, uint32_t ioas, uint32_t hwpt, void *p)
 {
+	struct kvm_mp_state state;
+	struct kvm_regs regs;
+
 	switch (op->what) {
 	case MAP:
 		map_unmap(ioas, p, op->size);
@@ -195,6 +245,12 @@ static void run_once(const struct operation *op, uint32_t ioas, uint32_t hwpt, v
 		attach(ioas);
 		detach();
 		break;
+	case MP_STATE:
+		DO(vcpu, KVM_GET_MP_STATE, &state);
+		break;
+	case REGS:
+		DO(vcpu, KVM_GET_REGS, &regs);
+		break;
 	}
 }
 
@@ -205,19 +261,14 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void measure(const struct operation *op, unsigned int n)
+static void repeat(const struct operation *op, unsigned int n, uint32_t ioas, uint32_t hwpt,
+		   void *p)
 {
 	unsigned int stretches = (n / op->divisor + op->stretch - 1) / op->stretch;
-	void *p = op->what == MAP ? memory(op->size, op->huge) : NULL;
 	uint64_t *took = calloc(stretches, sizeof(*took)), total = 0;
-	uint32_t ioas = new_ioas(), hwpt = 0;
 
 	if (!took)
 		err(1, "memory");
-	if (op->what == MAP)
-		attach(ioas);
-	else if (op->what == ATTACH)
-		hwpt = new_hwpt(ioas, 0);
 	for (unsigned int i = 0; i < stretches * op->stretch / 10 + 1; i++)
 		run_once(op, ioas, hwpt, p);
 	for (unsigned int i = 0; i < stretches; i++) {
@@ -232,6 +283,19 @@ static void measure(const struct operation *op, unsigned int n)
 	printf("%s %u %.0f %.0f\n", op->name, stretches * op->stretch,
 	       (double)total / stretches / op->stretch, (double)took[stretches / 2] / op->stretch);
 	fflush(stdout);
+	free(took);
+}
+
+static void measure(const struct operation *op, unsigned int n)
+{
+	void *p = op->what == MAP ? memory(op->size, op->huge) : NULL;
+	uint32_t ioas = new_ioas(), hwpt = 0;
+
+	if (op->what == MAP)
+		attach(ioas);
+	else if (op->what == ATTACH)
+		hwpt = new_hwpt(ioas, 0);
+	repeat(op, n, ioas, hwpt, p);
 	if (op->what == MAP)
 		detach();
 	if (hwpt)
@@ -239,7 +303,6 @@ static void measure(const struct operation *op, unsigned int n)
 	destroy(ioas);
 	if (p)
 		munmap(p, op->size);
-	free(took);
 }
 
 /* ---- flushing ----------------------------------------------------------------------------------- */
@@ -296,15 +359,24 @@ int main(int argc, char **argv)
 		unsigned int n = strtoul(argv[3], NULL, 10);
 
 		open_device(argv[2]);
+		bind_device();
 		for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
 			measure(&operations[i], n);
+	} else if ((argc == 3 || argc == 4) && !strcmp(argv[1], "vcpu")) {
+		open_vm();
+		if (argc == 4)
+			assign(argv[3]);
+		for (size_t i = 0; i < sizeof(vcpu_operations) / sizeof(vcpu_operations[0]); i++)
+			repeat(&vcpu_operations[i], strtoul(argv[2], NULL, 10), 0, 0, NULL);
 	} else if (argc == 3 && !strcmp(argv[1], "noncoherent")) {
 		open_device(argv[2]);
+		bind_device();
 		noncoherent();
 	} else if (argc == 2 && !strcmp(argv[1], "rate")) {
 		rate();
 	} else {
-		errx(1, "usage: series_cost operations BDF N, noncoherent BDF, or rate");
+		errx(1,
+		     "usage: series_cost operations BDF N, vcpu N [BDF], noncoherent BDF, or rate");
 	}
 	return 0;
 }
