@@ -181,7 +181,7 @@ for op in map-4k map-2m map-2m-huge map-256m map-256m-huge hwpt-alloc; do
 done
 limited attach-ioas 1.03
 # Without a page table to allocate, what is the same for both is a larger share of a smaller figure.
-limited attach-hwpt 1.05
+limited attach-hwpt 1.06
 
 # On the root bus the series finds nothing that says that the function cannot use no-snoop.
 counted kvm-base "$BASE" '' --snoop-control off --device e1000e,bus=pcie.0
