@@ -58,6 +58,17 @@ for kind in vf integrated display; do
 done
 watch_rec $T 100 '[cleared + {listed: true}]' >"$TMP/rec"
 fixture 'R2: listed' 'R2 never-4 medium' --baseline "$TMP/rec"
+for what in listed:true kind:\"vf\" kind:\"integrated\" kind:\"display\"; do
+	watch_rec $T 100 "[unable + {$what}]" >"$TMP/rec"
+	fixture "R2: $what overrules a proof" 'R2 never-4 medium' --baseline "$TMP/top" --baseline "$TMP/rec"
+	is "R2: $what, nor is its VM non-coherent for nothing" "$(jq '.devices[0].inputs.only_unable.value' "$TMP/advice")" null
+done
+like 'R2: why the proof does not count' "$(jq -r '.devices[0].inputs.ability.source' "$TMP/advice")" 'need not govern'
+watch_rec $T 100 '[unable + {listed: true}]' | head -n 1 >"$TMP/list"
+for order in "list unable" "unable list"; do
+	read -r one two <<<"$order"
+	fixture "R2: listed by one of two recordings ($order)" 'R2 never-4 medium' --baseline "$TMP/$one" --baseline "$TMP/$two"
+done
 top_rec $T 100 0 0 '{devices: [{bdf: "0000:01:00.0", group: 1, snoop_control: true, no_snoop: "disabled", box: null,
 	box_candidates: [1, 2], box_reason: "x", certain: false, name: "a device"}]}' >"$TMP/rec"
 fixture 'R2: wbinvdtop alone does not tell the kind' 'R2 never-4 low' --baseline "$TMP/rec"

@@ -98,6 +98,17 @@ static enum tri is_blocked(const struct adv_dev *d)
 	return d->box ? d->box <= 2 : d->blocks;
 }
 
+/* A bit that stays 0 proves nothing of a device whose accesses it need not govern, whoever reports it. */
+static bool proof_counts(const struct adv_dev *d)
+{
+	return !d->kind || !strcmp(d->kind, "other");
+}
+
+static enum tri ability(const struct adv_dev *d)
+{
+	return d->can == TRI_NO && !proof_counts(d) ? TRI_UNKNOWN : d->can;
+}
+
 /* Whether the VM is non-coherent for the sake of devices alone that are proven unable. */
 static enum tri only_unable(const struct adv_side *s, const struct adv_vm *vm)
 {
@@ -115,9 +126,9 @@ static enum tri only_unable(const struct adv_side *s, const struct adv_vm *vm)
 		    is_blocked(d) == TRI_YES)
 			continue;
 		n++;
-		if (d->can == TRI_YES)
+		if (ability(d) == TRI_YES)
 			return TRI_NO;
-		if (d->can == TRI_UNKNOWN || is_blocked(d) == TRI_UNKNOWN)
+		if (ability(d) == TRI_UNKNOWN || is_blocked(d) == TRI_UNKNOWN)
 			answer = TRI_UNKNOWN;
 	}
 	return n ? answer : TRI_UNKNOWN;
@@ -236,6 +247,20 @@ static void set_requests(struct advice *a, const struct adv_dev *d)
 				"nosnoop's recording, of the device's socket");
 }
 
+static void set_ability(struct rule_case *c, const struct adv_dev *d)
+{
+	enum tri can = ability(d);
+
+	if (can != TRI_UNKNOWN)
+		rule_set_word(c, RULE_ability, can == TRI_YES ? "can" : "cannot", RULE_MEASURED,
+			      can == TRI_YES ? "the bit was set, or could be set" : d->proof);
+	else if (d->can == TRI_NO)
+		c->in[RULE_ability].source =
+			"a proof was recorded, but the bit need not govern the accesses of such a device";
+	else
+		c->in[RULE_ability].source = "nothing recorded proves it either way";
+}
+
 static void fill_case(const struct advice_list *l, struct advice *a, const struct adv_dev *base)
 {
 	static const char by_static[] = "nosnoop's recording or list",
@@ -245,12 +270,7 @@ static void fill_case(const struct advice_list *l, struct advice *a, const struc
 
 	rule_case_init(c);
 	memcpy(c->threshold, l->cfg->threshold, sizeof(c->threshold));
-	if (base->can != TRI_UNKNOWN)
-		rule_set_word(
-			c, RULE_ability, base->can == TRI_YES ? "can" : "cannot", RULE_MEASURED,
-			base->can == TRI_YES ? "the bit was set, or could be set" : base->proof);
-	else
-		c->in[RULE_ability].source = "nothing recorded proves it either way";
+	set_ability(c, base);
 	if (base->kind)
 		rule_set_word(c, RULE_kind, base->kind, RULE_MEASURED, by_static);
 	else
@@ -298,7 +318,7 @@ static int note_others(struct advice *a, const struct adv_side *s)
 
 		if (d == a->dev || !d->vm_id || strcmp(d->vm_id, a->base_vm->id) ||
 		    d->vm_start != a->base_vm->start || !strcmp(d->bdf, a->dev->bdf) ||
-		    is_blocked(d) == TRI_YES || d->can == TRI_NO)
+		    is_blocked(d) == TRI_YES || ability(d) == TRI_NO)
 			continue;
 		others++;
 		one = d->bdf;

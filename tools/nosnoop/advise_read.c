@@ -393,8 +393,11 @@ static int read_function(struct jread *j, struct adv_side *s, const json_t *obj,
 	if (err)
 		goto out;
 	d->lines++;
-	d->kind = rule_kind(kind, listed);
-	d->backdoor = backdoor || listed ? TRI_YES : TRI_NO;
+	/* What one recording knows against a device, another that does not know it does not undo. */
+	if (!d->kind || !strcmp(d->kind, "other"))
+		d->kind = rule_kind(kind, listed);
+	if (d->backdoor != TRI_YES)
+		d->backdoor = backdoor || listed ? TRI_YES : TRI_NO;
 	if (blocks >= 0)
 		d->blocks = blocks ? TRI_YES : TRI_NO;
 	if (!null)
