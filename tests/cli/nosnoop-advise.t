@@ -186,6 +186,32 @@ watch_rec $T 100 '[cleared]' >"$TMP/rec"
 watch_rec 1 0 '[unable]' | head -n 1 >"$TMP/list"
 fixture 'a list made at another time adds what it proves' 'R1 costs-nothing medium' --baseline "$TMP/list" --baseline "$TMP/rec"
 
+# What is proven of a device that could, of another device, or on another host.
+watch_rec 1 0 '[unable]' | head -n 1 >"$TMP/proof"
+watch_rec $T 100 '[dev]' >"$TMP/able"
+sed '1s/"can"/null/; 1s/"enabled"/"disabled"/; 2s/"can"/null/' "$TMP/able" >"$TMP/once"
+refused 'a bit that was set in one reading, and a proof' 2 '0000:01:00\.0 is proven unable \(nosnoop --probe, 2025-01-01' \
+	"$TOOL" advise --baseline "$TMP/once" --baseline "$TMP/proof"
+for order in "able proof" "proof able"; do
+	read -r one two <<<"$order"
+	refused "a set bit and a proof ($order)" 2 '0000:01:00\.0 is proven unable' \
+		"$TOOL" advise --baseline "$TMP/$one" --baseline "$TMP/$two"
+done
+watch_rec $((T + 1000)) 100 '[unable]' >"$TMP/other"
+for order in "able other" "other able"; do
+	read -r one two <<<"$order"
+	refused "a set bit and a proof, one each side ($order)" 2 'contradict each other: 0000:01:00\.0' \
+		"$TOOL" advise --baseline "$TMP/$one" --candidate "$TMP/$two"
+done
+for change in '.functions[0].name = "another device"' '.functions[0].vendor = 32902' '.functions[0].device = 1'; do
+	watch_rec $T 100 '[cleared + {vendor: 1, device: 2}]' >"$TMP/rec"
+	jq -c '.functions[0] += {vendor: 1, device: 2} | '"$change" "$TMP/proof" >"$TMP/list"
+	refused "a proof of another device: $change" 2 'different devices at 0000:01:00\.0' \
+		"$TOOL" advise --baseline "$TMP/rec" --baseline "$TMP/list"
+done
+jq -c '.kernel = "6.1.0"' "$TMP/proof" >"$TMP/list"
+refused 'a proof made on another kernel' 2 'different kernels or hosts' "$TOOL" advise --baseline "$TMP/rec" --baseline "$TMP/list"
+
 # Its VM ended after 30 of 100 s: 2 s of emulation of 4 CPUs would be 1.7 % of its time.
 {
 	top_rec $T 30 2000000000 1000000000 '{ended: ($i == 1)}'

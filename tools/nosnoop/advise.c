@@ -384,11 +384,22 @@ static int judge(const struct advice_list *l, struct advice *a, const struct adv
 
 static int check_match(const struct adv_side *base, const struct adv_side *cand)
 {
+	size_t both = 0;
+
 	if (!cand)
 		return 0;
-	for (size_t i = 0; i < base->nr_devs; i++)
-		if (side_find_dev(cand, base->devs[i].bdf))
-			return 0;
+	for (size_t i = 0; i < base->nr_devs; i++) {
+		const struct adv_dev *b = &base->devs[i], *c = side_find_dev(cand, b->bdf);
+
+		both += !!c;
+		if (!c || b->can == TRI_UNKNOWN || c->can == TRI_UNKNOWN || b->can == c->can)
+			continue;
+		log_err("the baseline and the candidate contradict each other: %s is proven unable in one, and its bit was set or could be in the other",
+			b->bdf);
+		return -EINVAL;
+	}
+	if (both)
+		return 0;
 	log_err("the baseline and the candidate have no device in common: they do not belong together");
 	return -EINVAL;
 }

@@ -49,9 +49,11 @@ struct adv_dev {
 	char *vm_id; /* NULL: in no VM */
 	uint64_t vm_start;
 	enum tri blocks; /* the IOMMU in front can block */
-	enum tri can;
-	char *proof;	  /* who and when, of a "cannot" */
-	const char *kind; /* as the rule has it; NULL: unknown */
+	enum tri can;	 /* TRI_YES if any recording says so, whatever others say */
+	char *proof; /* who and when, of a "cannot"; beside TRI_YES: they contradict each other */
+	int64_t vendor, device; /* numbers; -1: not told */
+	const char *kind;	/* as the rule has it; NULL: unknown */
+	bool renamed;		/* two recordings tell different names or numbers */
 	enum tri alone, backdoor;
 	int box; /* that the kernel reported for what it is attached to; 0: none */
 	unsigned int set, clear, asleep, unread; /* readings of the bit */
@@ -82,6 +84,7 @@ struct adv_side {
 	unsigned int cpus;	/* 0: no recording tells */
 	unsigned int lines;	/* of nosnoop's recordings that were taken */
 	char *kernel;
+	bool kernels_differ;
 };
 
 /* A workload under two policies. */

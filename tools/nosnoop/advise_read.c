@@ -42,6 +42,7 @@ static struct adv_dev *get_dev(struct adv_side *s, const char *bdf)
 	snprintf(d->bdf, sizeof(d->bdf), "%s", bdf);
 	d->blocks = d->can = d->alone = d->backdoor = TRI_UNKNOWN;
 	d->coverage = COVERAGE_UNKNOWN;
+	d->vendor = d->device = -1;
 	return d;
 }
 
@@ -92,6 +93,29 @@ static int replace(char **to, const char *from)
 	return 0;
 }
 
+/* A set bit was seen: no proof makes that undone. */
+static void set_can(struct adv_dev *d, bool can)
+{
+	if (can)
+		d->can = TRI_YES;
+	else if (d->can != TRI_YES)
+		d->can = TRI_NO;
+}
+
+static int take_kernel(struct adv_side *s, const char *kernel)
+{
+	if (s->kernel && kernel && strcmp(s->kernel, kernel))
+		s->kernels_differ = true;
+	return replace(&s->kernel, kernel);
+}
+
+static int take_name(struct adv_dev *d, const char *name)
+{
+	if (d->name && name && strcmp(d->name, name))
+		d->renamed = true;
+	return replace(&d->name, name);
+}
+
 void side_free(struct adv_side *s)
 {
 	for (size_t i = 0; i < s->nr_vms; i++) {
@@ -117,21 +141,21 @@ static int add_top_device(struct adv_side *s, const struct wb_vm *vm, const stru
 {
 	struct adv_dev *d = get_dev(s, w->bdf);
 
-	if (!d || replace(&d->name, w->name))
+	if (!d || take_name(d, w->name))
 		return -ENOMEM;
 	if (w->snoop_control >= 0)
 		d->blocks = w->snoop_control ? TRI_YES : TRI_NO;
 	switch (w->no_snoop) {
 	case DEV_NO_SNOOP_ENABLED:
 		d->set++;
-		d->can = TRI_YES;
+		set_can(d, true);
 		break;
 	case DEV_NO_SNOOP_DISABLED:
 		d->clear++;
 		break;
 	case DEV_NO_SNOOP_HARDWIRED0:
 		d->clear++;
-		d->can = TRI_NO;
+		set_can(d, false);
 		if (!d->proof && replace(&d->proof, "the recorded kernel's probe"))
 			return -ENOMEM;
 		break;
@@ -203,7 +227,7 @@ static int read_top(struct adv_side *s, const char *path)
 	err = source_open_replay(&src, &cfg);
 	if (err)
 		return err;
-	err = replace(&s->kernel, src->kernel);
+	err = take_kernel(s, src->kernel);
 	while (!err) {
 		snap = snapshot_new();
 		if (!snap) {
@@ -283,7 +307,7 @@ static int read_ability(struct jread *j, const json_t *obj, struct adv_dev *d)
 
 	if (err || can < 0)
 		return err;
-	d->can = can ? TRI_YES : TRI_NO;
+	set_can(d, can);
 	return can ? 0 : read_proof(j, obj, d);
 }
 
@@ -300,12 +324,10 @@ static int read_bit(struct jread *j, const json_t *obj, struct adv_dev *d)
 	/* A function that sleeps makes no accesses: what was last read still holds. */
 	if (asleep)
 		d->asleep++;
-	else if (bit < 0)
-		d->unread++;
-	else if (bit == 0)
-		d->set++;
 	else
-		d->clear++;
+		*(bit < 0 ? &d->unread : bit == 0 ? &d->set : &d->clear) += 1;
+	if (bit == 0)
+		set_can(d, true);
 	if (!json_object_get(obj, "blocked"))
 		return 0;
 	err = jread_bool_null(j, obj, "blocked", &blocked);
@@ -337,6 +359,27 @@ static int read_owner(struct jread *j, struct adv_side *s, const json_t *obj, st
 	free(id);
 	free(name);
 	return err;
+}
+
+/* The numbers, which recordings of other versions may lack. */
+static int read_id(struct jread *j, const json_t *obj, const char *key, int64_t *id, bool *differs)
+{
+	uint64_t v = 0;
+	bool null = true;
+	int err = json_object_get(obj, key) ? jread_u64_null(j, obj, key, 0, 0xffff, &v, &null) : 0;
+
+	if (err || null)
+		return err;
+	*differs |= *id >= 0 && *id != (int64_t)v;
+	*id = v;
+	return 0;
+}
+
+static int read_identity(struct jread *j, const json_t *obj, struct adv_dev *d)
+{
+	int err = read_id(j, obj, "vendor", &d->vendor, &d->renamed);
+
+	return err ? err : read_id(j, obj, "device", &d->device, &d->renamed);
 }
 
 /* Recordings of other versions have none. */
@@ -389,7 +432,9 @@ static int read_function(struct jread *j, struct adv_side *s, const json_t *obj,
 	if (err || kind == 5)
 		goto out;
 	d = get_dev(s, bdf);
-	err = !d || replace(&d->name, name) ? -ENOMEM : 0;
+	err = !d || take_name(d, name) ? -ENOMEM : 0;
+	if (!err)
+		err = read_identity(j, obj, d);
 	if (err)
 		goto out;
 	d->lines++;
@@ -541,7 +586,7 @@ static int read_frame(struct jread *j, struct adv_side *s, const json_t *root, i
 	if (!err)
 		err = jread_str(j, root, "kernel", &text);
 	if (!err)
-		err = replace(&s->kernel, text);
+		err = take_kernel(s, text);
 	free(text);
 	if (!err && json_object_get(root, "cpus")) {
 		err = jread_u64(j, root, "cpus", 1, 1 << 20, &cpus);
@@ -770,6 +815,31 @@ static int check_vms(const struct adv_side *s)
 	return -EINVAL;
 }
 
+/* Proofs, and all else, are of one device of one host. */
+static int check_devs(const struct adv_side *s)
+{
+	if (s->kernels_differ) {
+		log_err("the recordings of the %s are of different kernels or hosts: they do not belong together",
+			s->name);
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < s->nr_devs; i++) {
+		const struct adv_dev *d = &s->devs[i];
+
+		if (d->renamed) {
+			log_err("the recordings of the %s have different devices at %s: they do not belong together",
+				s->name, d->bdf);
+			return -EINVAL;
+		}
+		if (d->proof && d->can == TRI_YES) {
+			log_err("the recordings of the %s contradict each other: %s is proven unable (%s), but its bit was set or could be; give those of one device only",
+				s->name, d->bdf, d->proof);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 int side_read(struct adv_side *s, const char *const *paths, size_t n, uint64_t min_overlap_ns)
 {
 	int err = 0;
@@ -790,5 +860,7 @@ int side_read(struct adv_side *s, const char *const *paths, size_t n, uint64_t m
 		err = s->files[i].is_watch ? each_line(paths[i], on_watch_line, &w) :
 					     read_top(s, paths[i]);
 	}
+	if (!err)
+		err = check_devs(s);
 	return err ? err : check_vms(s);
 }
