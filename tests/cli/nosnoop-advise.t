@@ -252,6 +252,9 @@ jq -c '.runs |= .[1:]' "$TMP/ab" >"$TMP/ab7"
 jq -c '.runs[1].policy = "a"' "$TMP/ab" >"$TMP/aborder"
 jq -c '.runs[1].score = 0' "$TMP/ab" >"$TMP/abzero"
 jq -c '.schema = "nosnoop-ab/2"' "$TMP/ab" >"$TMP/abversion"
+jq -c '.runs[0].score = 1e-300 | .runs[3].score = 1e-300 | .runs[1].score = 1e308' "$TMP/ab" >"$TMP/abinf"
+jq -c '.runs[1].score = 1e308 | .runs[2].score = 1e308' "$TMP/ab" >"$TMP/absum"
+jq -c '.runs[1].score = 1e200' "$TMP/ab" >"$TMP/absquares"
 while IFS='|' read -r words sentence; do
 	eval "set -- $words"
 	refused "refused: ${words//$TMP\//}" 2 "^nosnoop: .*$sentence" "$TOOL" advise "$@"
@@ -275,6 +278,9 @@ done <<TABLE
 --baseline $TMP/box3 --ab $TMP/ab7|not a multiple of 4
 --baseline $TMP/box3 --ab $TMP/aborder|runs\[1\] is out of the order
 --baseline $TMP/box3 --ab $TMP/abzero|runs\[1\]\.score
+--baseline $TMP/box3 --ab $TMP/abinf|abinf: the scores of runs\[0\] to runs\[3\] are too large or too far apart
+--baseline $TMP/box3 --ab $TMP/absum|the scores of runs\[0\] to runs\[3\] are too large or too far apart
+--baseline $TMP/box3 --ab $TMP/absquares|the scores of runs\[0\] to runs\[7\] are too large or too far apart
 --baseline $TMP/box3 --ab $TMP/abversion|nosnoop-ab/2
 --baseline $TMP/box3 --min-gain -1|option --min-gain: '-1' is not
 --baseline $TMP/box3 --max-cost 1e3|option --max-cost: '1e3' is not

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The rule, row by row and on each side of each threshold, by fixtures worked out by hand. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "../../tools/nosnoop/advise.h"
 #include "../../tools/nosnoop/rule.h"
 
 /* "ability=can f=0.4 t?=0.1": measured, or with '?' assumed; what is not named is unknown. */
@@ -226,6 +228,36 @@ static void test_table(void **state)
 	assert_true(rule_line_holds(&c, i) < 0);
 }
 
+/* A number that JSON has no form for is an error: what is left of the list would look like all of it. */
+static void test_json_whole(void **state)
+{
+	static const char line[] =
+		"{\"schema\":\"nosnoop/1\",\"time\":\"2025-01-01T00:00:00.000000000Z\",\"interval_ns\":0,"
+		"\"kernel\":\"6.12.0\",\"functions\":[{\"bdf\":\"0000:01:00.0\",\"kind\":\"endpoint\","
+		"\"name\":null,\"listed\":false,\"backdoor\":false,\"snoop_control\":null,\"group_size\":1,"
+		"\"ability\":null,\"no_snoop\":\"disabled\",\"suspended\":false,"
+		"\"vm\":{\"id\":null,\"name\":null,\"start\":null}}]}";
+	struct adv_side s = { .name = "baseline", .from_ns = INT64_MIN, .to_ns = INT64_MAX };
+	struct advice_config cfg = { 0 };
+	struct advice_list l;
+	char *error = NULL;
+	json_t *whole;
+
+	(void)state;
+	assert_int_equal(side_watch_line(&s, line, strlen(line), &error), 0);
+	assert_int_equal(advice_make(&l, &s, NULL, NULL, 0, &cfg), 0);
+	whole = advice_json(&l);
+	assert_int_equal(json_array_size(json_object_get(whole, "devices")), 1);
+	json_decref(whole);
+	rule_set_number(&l.a[0].c, RULE_h, INFINITY, RULE_MEASURED, "a test");
+	assert_null(advice_json(&l));
+	rule_set_number(&l.a[0].c, RULE_h, 0, RULE_MEASURED, "a test");
+	cfg.threshold[0] = INFINITY;
+	assert_null(advice_json(&l));
+	advice_free(&l);
+	side_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +266,7 @@ int main(void)
 		cmocka_unit_test(test_other_thresholds),
 		cmocka_unit_test(test_unknown_is_never_bold),
 		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_json_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

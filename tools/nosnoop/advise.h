@@ -159,6 +159,7 @@ bool advice_share(const struct advice_list *l, const struct adv_vm *vm, bool sta
 char *advice_for(const struct advice *a, const char *text);
 
 void advice_text(FILE *f, const struct advice_list *l);
+/* NULL: no memory, or a number that JSON has no form for. */
 json_t *advice_json(const struct advice_list *l);
 void advice_html(FILE *f, const struct advice_list *l);
 

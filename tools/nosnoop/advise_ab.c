@@ -14,6 +14,8 @@
 #define FILE_MAX_BYTES (32u << 20)
 #define BLOCK	       4 /* A B B A */
 #define BLOCKS_MAX     100000
+#define SCORES_APART \
+	"the scores of runs[%zu] to runs[%zu] are too large or too far apart to compare"
 
 /* 0.975 quantiles of Student's t for 1 to 30 degrees of freedom; beyond, that of 30: wider, not narrower. */
 static double t_quantile(size_t df)
@@ -77,6 +79,8 @@ static int read_block(struct jread *j, const json_t *runs, size_t first, bool hi
 		sum[policy == 'b'] += score;
 	}
 	*gain = 100 * (sum[1] - sum[0]) / sum[0] * (higher ? 1 : -1);
+	if (!isfinite(sum[0]) || !isfinite(sum[1]) || !isfinite(*gain))
+		return jread_bad(j, SCORES_APART, first, first + BLOCK - 1);
 	return 0;
 }
 
@@ -101,8 +105,11 @@ static int read_runs(struct jread *j, const json_t *root, struct adv_ab *ab)
 		return -ENOMEM;
 	for (size_t i = 0; !err && i < n; i++)
 		err = read_block(j, runs, i * BLOCK, higher, &gains[i]);
-	if (!err)
+	if (!err) {
 		ab_interval(gains, n, ab);
+		if (!isfinite(ab->mean) || !isfinite(ab->lo) || !isfinite(ab->hi))
+			err = jread_bad(j, SCORES_APART, (size_t)0, n * BLOCK - 1);
+	}
 	free(gains);
 	return err;
 }

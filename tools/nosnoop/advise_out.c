@@ -110,9 +110,12 @@ static json_t *inputs_json(const struct advice *a)
 	for (int i = 0; inputs && i < RULE_NR_INPUTS; i++) {
 		json_t *v = value_json(&a->c.in[i]);
 
-		if (!v || json_object_set_new(v, "of_row", json_boolean(a->r.uses[i])) ||
-		    json_object_set_new(inputs, rule_input_name(i), v))
+		/* A NULL in the place of a value is refused, too. */
+		if (json_object_set_new(v, "of_row", json_boolean(a->r.uses[i])) |
+		    json_object_set_new(inputs, rule_input_name(i), v)) {
+			json_decref(inputs);
 			return NULL;
+		}
 	}
 	return inputs;
 }
@@ -126,29 +129,38 @@ static json_t *string_for(const struct advice *a, const char *text)
 	return s;
 }
 
+/* An element that could not be made is never left out: the array is gone then. */
+static json_t *append(json_t *array, json_t *element)
+{
+	if (!json_array_append_new(array, element))
+		return array;
+	json_decref(array);
+	return NULL;
+}
+
 static json_t *raise_json(const struct advice *adv)
 {
 	json_t *a = json_array();
 
-	for (size_t i = 0; i < adv->nr_raise; i++) {
+	for (size_t i = 0; a && i < adv->nr_raise; i++) {
 		size_t k;
 
 		for (k = 0; k < i && strcmp(adv->raise[k], adv->raise[i]); k++)
 			;
 		if (k == i)
-			json_array_append_new(a, string_for(adv, adv->raise[i]));
+			a = append(a, string_for(adv, adv->raise[i]));
 	}
 	return a;
 }
 
 static json_t *lines_json(const char *text)
 {
-	json_t *a = json_array();
-	char *copy = text ? strdup(text) : NULL, *line, *save = NULL;
+	char *copy = strdup(text ? text : ""), *line, *save = NULL;
+	json_t *a = copy ? json_array() : NULL;
 
-	for (line = copy ? strtok_r(copy, "\n", &save) : NULL; line;
+	for (line = copy ? strtok_r(copy, "\n", &save) : NULL; a && line;
 	     line = strtok_r(NULL, "\n", &save))
-		json_array_append_new(a, json_string(line));
+		a = append(a, json_string(line));
 	free(copy);
 	return a;
 }
@@ -196,10 +208,10 @@ static json_t *vm_cost_json(const struct advice_list *l, const struct adv_side *
 {
 	json_t *devices = json_array();
 
-	for (size_t i = 0; i < s->nr_devs; i++)
+	for (size_t i = 0; devices && i < s->nr_devs; i++)
 		if (s->devs[i].vm_id && !strcmp(s->devs[i].vm_id, vm->id) &&
 		    s->devs[i].vm_start == vm->start && s->devs[i].blocks != TRI_YES)
-			json_array_append_new(devices, json_string(s->devs[i].bdf));
+			devices = append(devices, json_string(s->devs[i].bdf));
 	return json_pack("{s:s,s:s,s:I,s:s,s:o,s:o,s:f,s:o,s:o}", "side", s->name, "id", vm->id,
 			 "start", (json_int_t)vm->start, "name", vm->name, "noncoherent",
 			 vm->noncoherent == TRI_UNKNOWN ? json_null() :
@@ -209,23 +221,26 @@ static json_t *vm_cost_json(const struct advice_list *l, const struct adv_side *
 			 "t", share_json(l, vm, true));
 }
 
-static void add_vms(json_t *array, const struct advice_list *l, const struct adv_side *s)
+static json_t *add_vms(json_t *array, const struct advice_list *l, const struct adv_side *s)
 {
-	for (size_t i = 0; s && i < s->nr_vms; i++)
-		json_array_append_new(array, vm_cost_json(l, s, &s->vms[i]));
+	for (size_t i = 0; array && s && i < s->nr_vms; i++)
+		array = append(array, vm_cost_json(l, s, &s->vms[i]));
+	return array;
 }
 
 json_t *advice_json(const struct advice_list *l)
 {
 	json_t *devices = json_array(), *vms = json_array(), *thresholds = json_object();
 
-	for (size_t i = 0; i < l->n; i++)
-		json_array_append_new(devices, device_json(&l->a[i]));
-	for (int t = 0; t < RULE_NR_THRESHOLDS; t++)
-		json_object_set_new(thresholds, rule_threshold_name(t),
-				    json_real(l->cfg->threshold[t]));
-	add_vms(vms, l, l->base);
-	add_vms(vms, l, l->cand);
+	for (size_t i = 0; devices && i < l->n; i++)
+		devices = append(devices, device_json(&l->a[i]));
+	for (int t = 0; thresholds && t < RULE_NR_THRESHOLDS; t++)
+		if (json_object_set_new(thresholds, rule_threshold_name(t),
+					json_real(l->cfg->threshold[t]))) {
+			json_decref(thresholds);
+			thresholds = NULL;
+		}
+	vms = add_vms(add_vms(vms, l, l->base), l, l->cand);
 	return json_pack("{s:s,s:s?,s:i,s:b,s:o,s:o,s:o}", "schema", ADVICE_SCHEMA, "kernel",
 			 l->base->kernel, "cpus", (int)l->cpus, "cpus_assumed",
 			 (int)l->cpus_assumed, "thresholds", thresholds, "devices", devices, "vms",
