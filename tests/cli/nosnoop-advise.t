@@ -284,6 +284,9 @@ done <<TABLE
 --baseline $TMP/box3 --ab $TMP/abversion|nosnoop-ab/2
 --baseline $TMP/box3 --min-gain -1|option --min-gain: '-1' is not
 --baseline $TMP/box3 --max-cost 1e3|option --max-cost: '1e3' is not
+--baseline $TMP/box3 --min-overlap 1000000000|lasts 100\.0 s, less than the 1000000000\.0 s
+--baseline $TMP/box3 --min-overlap 1000000001|'1000000001' is not a number of seconds from 0 to 1000000000
+--baseline $TMP/box3 --min-overlap 18446744074|'18446744074' is not a number of seconds
 --baseline $TMP/box3 --min-overlap nan|option --min-overlap: 'nan' is not
 --baseline $TMP/box3 --min-requests ''|option --min-requests: '' is not
 --baseline $TMP/box3 --cpus 0|option --cpus: '0' is not

@@ -81,6 +81,8 @@ static int add_path(struct paths *l, const char *option, const char *arg)
 	return 0;
 }
 
+#define OVERLAP_MAX_S 1000000000 /* 31 years; in ns it is far within 64 bits */
+
 /* Digits with an optional fraction; "inf", signs and exponents are nobody's threshold. */
 static int set_threshold(struct advise_config *c, int t, const char *arg)
 {
@@ -89,6 +91,9 @@ static int set_threshold(struct advise_config *c, int t, const char *arg)
 
 	if (!*arg || strspn(arg, "0123456789.") != strlen(arg) || *end || v > 1e15)
 		return opts_bad(rule_threshold_option(t), arg, "a number of 0 or more");
+	if (t == RULE_T_min_overlap && v > OVERLAP_MAX_S)
+		return opts_bad(rule_threshold_option(t), arg,
+				"a number of seconds from 0 to 1000000000");
 	c->a.threshold[t] = v;
 	return 0;
 }
