@@ -255,6 +255,10 @@ jq -c '.schema = "nosnoop-ab/2"' "$TMP/ab" >"$TMP/abversion"
 jq -c '.runs[0].score = 1e-300 | .runs[3].score = 1e-300 | .runs[1].score = 1e308' "$TMP/ab" >"$TMP/abinf"
 jq -c '.runs[1].score = 1e308 | .runs[2].score = 1e308' "$TMP/ab" >"$TMP/absum"
 jq -c '.runs[1].score = 1e200' "$TMP/ab" >"$TMP/absquares"
+jq -c '.policy_a = "noncoherent" | .policy_b = "enforced"' "$TMP/ab" >"$TMP/abback"
+jq -c '.policy_a = "automatic"' "$TMP/ab" >"$TMP/abauto"
+jq -c '.policy_b = "blocked"' "$TMP/ab" >"$TMP/abblocked"
+jq -c '.policy_b = "enforced"' "$TMP/ab" >"$TMP/absame"
 while IFS='|' read -r words sentence; do
 	eval "set -- $words"
 	refused "refused: ${words//$TMP\//}" 2 "^nosnoop: .*$sentence" "$TOOL" advise "$@"
@@ -281,6 +285,11 @@ done <<TABLE
 --baseline $TMP/box3 --ab $TMP/abinf|abinf: the scores of runs\[0\] to runs\[3\] are too large or too far apart
 --baseline $TMP/box3 --ab $TMP/absum|the scores of runs\[0\] to runs\[3\] are too large or too far apart
 --baseline $TMP/box3 --ab $TMP/absquares|the scores of runs\[0\] to runs\[7\] are too large or too far apart
+--baseline $TMP/box3 --ab $TMP/abback|abback: policy_a is noncoherent and policy_b enforced, which is the gain of blocking
+--baseline $TMP/box3 --ab $TMP/abauto|abauto: policy_a and policy_b are not enforced and noncoherent
+--baseline $TMP/box3 --ab $TMP/abblocked|policy_a and policy_b are not enforced and noncoherent
+--baseline $TMP/box3 --ab $TMP/absame|policy_a and policy_b are not enforced and noncoherent
+--baseline $TMP/box3 --ab $TMP/ab --ab $TMP/wide|ab and .*wide are both about 0000:01:00\.0
 --baseline $TMP/box3 --ab $TMP/abversion|nosnoop-ab/2
 --baseline $TMP/box3 --min-gain -1|option --min-gain: '-1' is not
 --baseline $TMP/box3 --max-cost 1e3|option --max-cost: '1e3' is not

@@ -407,6 +407,13 @@ static int check_match(const struct adv_side *base, const struct adv_side *cand)
 static int check_abs(const struct adv_side *base, const struct adv_ab *abs, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; k < i; k++) {
+			if (strcmp(abs[k].bdf, abs[i].bdf))
+				continue;
+			log_err("%s and %s are both about %s: give one --ab of each device",
+				abs[k].path, abs[i].path, abs[i].bdf);
+			return -EINVAL;
+		}
 		if (side_find_dev(base, abs[i].bdf))
 			continue;
 		log_err("%s is about %s, which is not in the baseline", abs[i].path, abs[i].bdf);

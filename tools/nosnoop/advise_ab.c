@@ -114,6 +114,22 @@ static int read_runs(struct jread *j, const json_t *root, struct adv_ab *ab)
 	return err;
 }
 
+/* The rule asks one question: what allowing no-snoop gains over keeping it blocked. */
+static int check_policies(struct jread *j, const struct adv_ab *ab)
+{
+	const char *a = ab->policies[0], *b = ab->policies[1];
+
+	if (!strcmp(a, "enforced") && !strcmp(b, "noncoherent"))
+		return 0;
+	if (!strcmp(a, "noncoherent") && !strcmp(b, "enforced"))
+		return jread_bad(
+			j,
+			"policy_a is noncoherent and policy_b enforced, which is the gain of blocking: measure again with scripts/bench/policy-ab -a enforced -b noncoherent");
+	return jread_bad(
+		j,
+		"policy_a and policy_b are not enforced and noncoherent, which the rule compares: measure again with scripts/bench/policy-ab -a enforced -b noncoherent");
+}
+
 static int read_ab(struct jread *j, const json_t *root, struct adv_ab *ab)
 {
 	char *schema = NULL, *bdf = NULL;
@@ -135,6 +151,8 @@ static int read_ab(struct jread *j, const json_t *root, struct adv_ab *ab)
 		err = jread_str(j, root, "policy_a", &ab->policies[0]);
 	if (!err)
 		err = jread_str(j, root, "policy_b", &ab->policies[1]);
+	if (!err)
+		err = check_policies(j, ab);
 	return err ? err : read_runs(j, root, ab);
 }
 
