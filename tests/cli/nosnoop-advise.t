@@ -126,6 +126,46 @@ jq -c '.functions[0].blocked = false' "$TMP/held" >"$TMP/rec"
 fixture 'R5: cleared, but not blocked' 'R5 3-to-4-unproven high' --baseline "$TMP/box3" --candidate "$TMP/rec"
 jq -c '.functions[0].blocked = null' "$TMP/held" >"$TMP/rec"
 fixture 'R5: merely cleared is no block' 'R5 3-to-4-unproven medium' --baseline "$TMP/box3" --candidate "$TMP/rec"
+head -n 1 "$TMP/held" >"$TMP/rec"
+fixture 'R5: one line is no time' 'R5 3-to-4-unproven medium' --baseline "$TMP/box3" --candidate "$TMP/rec"
+jq -c '.command = "list" | .interval_ns = 0' "$TMP/held" >"$TMP/rec"
+fixture 'R5: lists see moments' 'R5 3-to-4-unproven medium' --baseline "$TMP/box3" --candidate "$TMP/rec"
+top_rec $((T + 1000)) 100 0 0 >"$TMP/topc"
+head -n 1 "$TMP/held" >"$TMP/rec"
+fixture 'R5: nor does the time of another recording count' 'R5 3-to-4-unproven medium' \
+	--baseline "$TMP/box3" --candidate "$TMP/rec" --candidate "$TMP/topc"
+# worse CONFIDENCE JQ: the candidate with its second line changed
+worse() {
+	{
+		head -n 1 "$TMP/held"
+		tail -n 1 "$TMP/held" | jq -c "$2"
+	} >"$TMP/rec"
+	fixture "R5: a candidate with $2" "R5 3-to-4-unproven $1" --baseline "$TMP/box3" --candidate "$TMP/rec"
+}
+op='{kind: "no_snoop", device: "0000:01:00.0", op:'
+worse high '.functions[0].changes = 2'
+worse high '.functions[0].set_readings = 1'
+worse high ".events = [$op 0}]"
+worse high ".events = [$op 1}, $op 0}]"
+worse medium '.functions[0].no_snoop_operations = 1'
+worse medium ".functions[0].no_snoop_operations = 2 | .events = [$op 1}]"
+worse high '.functions[0].backdoor = true'
+worse high '.functions[0].listed = true'
+worse high '.functions[0].group_size = 2'
+{
+	head -n 1 "$TMP/held"
+	tail -n 1 "$TMP/held" | jq -c ".functions[0] += {no_snoop_operations: 1, changes: 0, set_readings: 0} | .events = [$op 1}]"
+} >"$TMP/rec"
+fixture 'R5: blocked once more' 'R5 3-to-4-safe high' --baseline "$TMP/box3" --candidate "$TMP/rec"
+for change in '.kernel = "6.1.0"' '.functions[0].name = "another device"'; do
+	jq -c "$change" "$TMP/held" >"$TMP/rec"
+	fixture "R5: a candidate all of which has $change" 'R5 3-to-4-unproven medium' --baseline "$TMP/box3" --candidate "$TMP/rec"
+done
+jq -c '.functions[0] += {group_size: 1} | .functions[0].group_size = 2' "$TMP/held" | sed '2s/"group_size":2/"group_size":1/' >"$TMP/rec"
+fixture 'R5: alone only at the end' 'R5 3-to-4-unproven high' --baseline "$TMP/box3" --candidate "$TMP/rec"
+jq -c '.functions[0].listed = true' "$TMP/held" >"$TMP/rec"
+watch_rec $T 100 '[unable]' >"$TMP/unable"
+fixture 'R2: listed by the candidate' 'R2 never-4 medium' --baseline "$TMP/unable" --candidate "$TMP/rec"
 watch_rec $T 100 '[dev + {backdoor: true}]' >"$TMP/rec"
 fixture 'R5: a back door' 'R5 3-to-4-unproven high' --baseline "$TMP/rec" --candidate "$TMP/held"
 watch_rec $T 100 '[dev + {listed: true}]' >"$TMP/rec"

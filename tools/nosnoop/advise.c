@@ -134,11 +134,43 @@ static enum tri only_unable(const struct adv_side *s, const struct adv_vm *vm)
 	return n ? answer : TRI_UNKNOWN;
 }
 
-/* In every line: one that does not tell leaves room for a time when it was not blocked. */
-static enum tri block_held(const struct adv_side *s, const struct adv_dev *d)
+static bool differ(const char *a, const char *b)
 {
-	if (d->unblocked || d->set)
+	return a && b && strcmp(a, b);
+}
+
+static bool is_other_device(const struct adv_dev *a, const struct adv_dev *b)
+{
+	return differ(a->name, b->name) ||
+	       (a->vendor >= 0 && b->vendor >= 0 && a->vendor != b->vendor) ||
+	       (a->device >= 0 && b->device >= 0 && a->device != b->device);
+}
+
+/* In every line: one that does not tell leaves room for a time when it was not blocked. */
+static enum tri block_held(const struct advice_list *l, const struct adv_dev *base,
+			   const struct adv_dev *d, const char **why)
+{
+	const struct adv_side *s = l->cand;
+
+	*why = "no candidate was recorded";
+	if (!d)
+		return TRI_UNKNOWN;
+	*why = "the candidate is of another kernel than the baseline";
+	if (differ(l->base->kernel, s->kernel))
+		return TRI_UNKNOWN;
+	*why = "the candidate has another device at this address";
+	if (is_other_device(base, d))
+		return TRI_UNKNOWN;
+	if (d->unblocked || d->set || d->let_go)
 		return TRI_NO;
+	*why = "no recording of nosnoop watch shows the device over --min-overlap of the candidate";
+	if (d->watched < 2 || (double)(d->watched_last_ns - d->watched_first_ns) <
+				      l->cfg->threshold[RULE_T_min_overlap] * 1e9)
+		return TRI_UNKNOWN;
+	*why = "VFIO acted on the bit in the candidate, and the recordings do not tell how";
+	if (d->ops > d->blocking_ops)
+		return TRI_UNKNOWN;
+	*why = "the candidate's recordings do not tell it";
 	return d->blocked && d->blocked == s->lines && d->lines == s->lines && !d->unread ?
 		       TRI_YES :
 		       TRI_UNKNOWN;
@@ -261,18 +293,37 @@ static void set_ability(struct rule_case *c, const struct adv_dev *d)
 		c->in[RULE_ability].source = "nothing recorded proves it either way";
 }
 
+/* What is known against a device in either side counts. */
+static struct adv_dev worse_of(const struct adv_dev *base, const struct adv_dev *cand)
+{
+	struct adv_dev d = *base;
+
+	if (!cand)
+		return d;
+	if (d.kind && !strcmp(d.kind, "other") && cand->kind)
+		d.kind = cand->kind;
+	if (cand->alone == TRI_NO)
+		d.alone = TRI_NO;
+	if (cand->backdoor == TRI_YES)
+		d.backdoor = TRI_YES;
+	return d;
+}
+
 static void fill_case(const struct advice_list *l, struct advice *a, const struct adv_dev *base)
 {
 	static const char by_static[] = "nosnoop's recording or list",
 			  by_none[] = "no nosnoop recording or list tells it";
 	const struct adv_dev *cand = l->cand ? side_find_dev(l->cand, base->bdf) : NULL;
+	const struct adv_dev worse = worse_of(base, cand);
 	struct rule_case *c = &a->c;
+	const char *why;
+	enum tri held = block_held(l, base, cand, &why);
 
 	rule_case_init(c);
 	memcpy(c->threshold, l->cfg->threshold, sizeof(c->threshold));
-	set_ability(c, base);
-	if (base->kind)
-		rule_set_word(c, RULE_kind, base->kind, RULE_MEASURED, by_static);
+	set_ability(c, &worse);
+	if (worse.kind)
+		rule_set_word(c, RULE_kind, worse.kind, RULE_MEASURED, by_static);
 	else
 		c->in[RULE_kind].source = "wbinvdtop's recordings do not tell it";
 	if (base->blocks != TRI_UNKNOWN)
@@ -282,11 +333,9 @@ static void fill_case(const struct advice_list *l, struct advice *a, const struc
 		c->in[RULE_iommu].source = "the recordings do not tell it";
 	set_tri(c, RULE_only_unable, only_unable(l->base, a->base_vm), "the devices of its VM",
 		"not all devices of its VM are known to be able or unable, or its state is not known");
-	set_tri(c, RULE_alone, base->alone, by_static, by_none);
-	set_tri(c, RULE_backdoor, base->backdoor, by_static, by_none);
-	set_tri(c, RULE_block_held, cand ? block_held(l->cand, cand) : TRI_UNKNOWN,
-		"nosnoop's recording of the candidate",
-		cand ? "the candidate's recordings do not tell it" : "no candidate was recorded");
+	set_tri(c, RULE_alone, worse.alone, by_static, by_none);
+	set_tri(c, RULE_backdoor, worse.backdoor, by_static, by_none);
+	set_tri(c, RULE_block_held, held, "nosnoop's recording of the candidate", why);
 	set_tri(c, RULE_bit_seen_set, seen_set(base), "readings of the bit in the baseline",
 		"the bit could not be read at some or all readings");
 	set_requests(a, base);

@@ -56,9 +56,13 @@ struct adv_dev {
 	bool renamed;		/* two recordings tell different names or numbers */
 	enum tri alone, backdoor;
 	int box; /* that the kernel reported for what it is attached to; 0: none */
-	unsigned int set, clear, asleep, unread; /* readings of the bit */
-	unsigned int blocked, unblocked;	 /* readings of VFIO's state */
-	unsigned int lines;			 /* of nosnoop's recordings that have it */
+	unsigned int set, clear, asleep, unread;   /* readings of the bit */
+	unsigned int blocked, unblocked;	   /* readings of VFIO's state */
+	unsigned int lines;			   /* of nosnoop's recordings that have it */
+	unsigned int watched;			   /* of these, of nosnoop watch */
+	int64_t watched_first_ns, watched_last_ns; /* their wall clock */
+	bool let_go; /* between lines the bit was set, it changed, or VFIO was told not to block */
+	uint64_t ops, blocking_ops; /* of VFIO on the bit: counted, and told of as blocking it */
 	enum coverage coverage;
 	uint64_t requests;
 	unsigned int requests_readings;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../lib/devices.h"
+#include "../lib/dmalog.h"
 #include "../lib/jread.h"
 #include "../lib/log.h"
 #include "../lib/source.h"
@@ -445,7 +446,7 @@ static int read_function(struct jread *j, struct adv_side *s, const json_t *obj,
 		d->backdoor = backdoor || listed ? TRI_YES : TRI_NO;
 	if (blocks >= 0)
 		d->blocks = blocks ? TRI_YES : TRI_NO;
-	if (!null)
+	if (!null && d->alone != TRI_NO)
 		d->alone = size == 1 ? TRI_YES : TRI_NO;
 	err = read_ability(j, obj, d);
 	if (!err)
@@ -568,6 +569,73 @@ static int read_flushes(struct jread *j, struct adv_side *s, const json_t *root,
 	return 0;
 }
 
+static int read_count(struct jread *j, const json_t *obj, const char *key, uint64_t *n)
+{
+	bool null;
+
+	*n = 0;
+	return json_object_get(obj, key) ? jread_u64_null(j, obj, key, 0, LIMIT, n, &null) : 0;
+}
+
+/* What watch saw of the bit between its lines; list sees one moment. */
+static int read_watched(struct jread *j, const json_t *obj, struct adv_dev *d, int64_t wall_ns)
+{
+	uint64_t changes = 0, set = 0, ops = 0;
+	int err = read_count(j, obj, "changes", &changes);
+
+	if (!err)
+		err = read_count(j, obj, "set_readings", &set);
+	if (!err)
+		err = read_count(j, obj, "no_snoop_operations", &ops);
+	d->let_go |= changes || set;
+	if (ops > d->ops)
+		d->ops = ops;
+	if (!d->watched++ || wall_ns < d->watched_first_ns)
+		d->watched_first_ns = wall_ns;
+	if (d->watched == 1 || wall_ns > d->watched_last_ns)
+		d->watched_last_ns = wall_ns;
+	return err;
+}
+
+static int read_events(struct jread *j, struct adv_side *s, const json_t *root)
+{
+	json_t *events, *obj;
+	uint64_t op = 0;
+	size_t i;
+	int err;
+
+	jread_at(j, "%s", "");
+	if (!json_object_get(root, "events"))
+		return 0;
+	err = jread_array(j, root, "events", &events);
+	if (err)
+		return err;
+	json_array_foreach(events, i, obj) {
+		const char *kind = json_string_value(json_object_get(obj, "kind"));
+		const char *bdf = json_string_value(json_object_get(obj, "device"));
+		struct adv_dev *d = bdf ? side_find_dev(s, bdf) : NULL;
+
+		if (!d || !kind || strcmp(kind, dmalog_kind_name(DMALOG_NO_SNOOP)))
+			continue;
+		jread_at(j, "events[%zu].", i);
+		err = jread_u64(j, obj, "op", 0, UINT32_MAX, &op);
+		if (err)
+			return err;
+		if (op == DMALOG_OP_BLOCK || op == DMALOG_OP_REASSERT)
+			d->blocking_ops++;
+		else
+			d->let_go = true;
+	}
+	return 0;
+}
+
+static bool is_watched(const json_t *root)
+{
+	const char *command = json_string_value(json_object_get(root, "command"));
+
+	return command && !strcmp(command, "watch");
+}
+
 static int read_frame(struct jread *j, struct adv_side *s, const json_t *root, int64_t wall_ns)
 {
 	json_t *functions, *requests = json_object_get(root, "requests"), *obj;
@@ -603,10 +671,14 @@ static int read_frame(struct jread *j, struct adv_side *s, const json_t *root, i
 		err = read_function(j, s, obj, i, &d);
 		if (!err && d && requests)
 			err = read_requests(j, requests, obj, d);
+		jread_at(j, "functions[%zu].", i);
+		if (!err && d && is_watched(root))
+			err = read_watched(j, obj, d, wall_ns);
 		if (err)
 			return err;
 	}
-	return read_flushes(j, s, root, wall_ns);
+	err = read_events(j, s, root);
+	return err ? err : read_flushes(j, s, root, wall_ns);
 }
 
 int side_watch_line(struct adv_side *s, const char *text, size_t len, char **error)
