@@ -102,6 +102,25 @@ watch_rec $T 100 '[dev + {snoop_control: true}]' >"$TMP/nom"
 is 'R4: which condition did not hold' "$(jq -r '.devices[0].did_not_hold' "$TMP/advice")" 'gain_lo > min_gain'
 fixture 'R4: M is not known, so the cost is not small' 'R4 keep-1 medium' --baseline "$TMP/top" --baseline "$TMP/nom" --ab "$TMP/ab"
 
+# What a coherent VM costs says nothing about box 3; a candidate in it does.
+top_rec $T 100 0 0 '{noncoherent: false}' >"$TMP/topco"
+fixture 'R4: the VM was coherent' 'R4 keep-1 low' --baseline "$TMP/topco" --baseline "$TMP/box1" --ab "$TMP/ab"
+is 'R4: then its cost is not 0' "$(jq -c '.devices[0].inputs | [.f, .t, .m | .value]' "$TMP/advice")" '[null,null,null]'
+like 'R4: and why' "$(jq -r '.devices[0].inputs.f.source' "$TMP/advice")" 'what box 3 costs was not measured'
+{
+	head -n 1 "$TMP/topco"
+	tail -n 1 "$TMP/top"
+} >"$TMP/rec"
+fixture 'R4: the VM was coherent at first' 'R4 keep-1 low' --baseline "$TMP/rec" --baseline "$TMP/box1" --ab "$TMP/ab"
+top_rec $T 100 0 0 '{noncoherent: null}' >"$TMP/rec"
+fixture 'R4: the VM'\''s state is not recorded' 'R4 keep-1 low' --baseline "$TMP/rec" --baseline "$TMP/box1" --ab "$TMP/ab"
+jq -c '.functions[0].domain.box = 1' "$TMP/box1" >"$TMP/rec"
+fixture 'R4: the device was in box 1' 'R4 keep-1 low' --baseline "$TMP/top" --baseline "$TMP/rec" --ab "$TMP/ab"
+jq -c '.functions[0].domain.box = 3' "$TMP/box1" >"$TMP/rec"
+fixture 'R4: the device was in box 3' 'R4 1-to-3-pays high' --baseline "$TMP/top" --baseline "$TMP/rec" --ab "$TMP/ab"
+fixture 'R4: a candidate in box 3' 'R4 1-to-3-pays high' --baseline "$TMP/topco" --baseline "$TMP/box1" \
+	--candidate "$TMP/top" --candidate "$TMP/rec" --ab "$TMP/ab"
+
 watch_rec $T 100 '[dev]' >"$TMP/box3"
 watch_rec $((T + 1000)) 100 '[dev + {no_snoop: "disabled", ability: null, blocked: true}]' >"$TMP/held"
 fixture 'R5: blocked through the whole candidate' 'R5 3-to-4-safe high' --baseline "$TMP/box3" --candidate "$TMP/held"

@@ -222,8 +222,25 @@ static const char *why_no_f(const struct advice_list *l, const struct adv_vm *vm
 	return "no recording of the device's VM tells the time";
 }
 
-static void set_costs(const struct advice_list *l, struct advice *a)
+/* A coherent VM's WBINVDs cost nothing, which says nothing about box 3.  NULL: what was recorded is its cost. */
+static const char *why_no_box3(const struct advice *a, const struct adv_dev *d, bool flushes)
 {
+	if (!a->vm)
+		return NULL;
+	if (a->vm->was_coherent)
+		return "its VM was coherent in all or part of the recording: what box 3 costs was not measured";
+	/* One that cannot is in none of the boxes that cost; its VM's cost is what there is to recover. */
+	if (ability(d) != TRI_NO && (d->box == 1 || d->box == 2))
+		return "the device was blocked when that was recorded: what box 3 costs was not measured";
+	/* Of M only nosnoop's recordings tell, which do not know the VM's state: F and T are unknown then. */
+	if (a->vm->noncoherent == TRI_UNKNOWN && !flushes && a->vm->seen)
+		return "whether its VM was non-coherent was not recorded";
+	return NULL;
+}
+
+static void set_costs(const struct advice_list *l, struct advice *a, const struct adv_dev *d)
+{
+	const char *not_box3 = why_no_box3(a, d, false);
 	enum rule_origin origin = l->cpus_assumed ? RULE_ASSUMED : RULE_MEASURED;
 	const char *source = l->cpus_assumed ? "wbinvdtop's recording, the number of CPUs assumed" :
 					       "wbinvdtop's recording";
@@ -234,17 +251,24 @@ static void set_costs(const struct advice_list *l, struct advice *a)
 		origin = RULE_ASSUMED;
 		source = "wbinvdtop's recording of the candidate, its VM found by name and device";
 	}
-	if (advice_share(l, a->vm, false, &v))
+	if (not_box3)
+		a->c.in[RULE_f].source = not_box3;
+	else if (advice_share(l, a->vm, false, &v))
 		rule_set_number(&a->c, RULE_f, v, origin, source);
 	else
 		a->c.in[RULE_f].source = why_no_f(l, a->vm);
-	if (advice_share(l, a->vm, true, &v))
+	if (not_box3)
+		a->c.in[RULE_t].source = not_box3;
+	else if (advice_share(l, a->vm, true, &v))
 		rule_set_number(&a->c, RULE_t, v, origin, source);
 	else
 		a->c.in[RULE_t].source = a->vm && a->vm->seen && !lasts(l, a->vm) ?
 						 why_no_f(l, a->vm) :
 						 "no recording of the device's VM tells stalls";
-	if (flush_share(l, a->vm, &v))
+	not_box3 = why_no_box3(a, d, true);
+	if (not_box3)
+		a->c.in[RULE_m].source = not_box3;
+	else if (flush_share(l, a->vm, &v))
 		rule_set_number(&a->c, RULE_m, v, origin, "nosnoop's recording");
 	else
 		a->c.in[RULE_m].source = why_no_m(a->vm);
@@ -340,7 +364,7 @@ static void fill_case(const struct advice_list *l, struct advice *a, const struc
 		"the bit could not be read at some or all readings");
 	set_requests(a, base);
 	set_gain(a);
-	set_costs(l, a);
+	set_costs(l, a, cand ? cand : base);
 }
 
 /* The candidate's VM of the device: by id, else the one that holds the device and has the name. */

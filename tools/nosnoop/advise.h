@@ -31,6 +31,7 @@ struct adv_vm {
 	uint64_t start;
 	char *name;
 	enum tri noncoherent;
+	bool was_coherent; /* at some reading */
 	int64_t first_ns,
 		last_ns; /* wall clock of its first and last reading in the time in common */
 	bool times_known, stalls_known, seen;

@@ -201,6 +201,7 @@ static int add_top_vm(struct adv_side *s, const struct wb_snapshot *snap, const 
 		return -ENOMEM;
 	if (w->noncoherent != WB_UNKNOWN)
 		vm->noncoherent = w->noncoherent == WB_YES ? TRI_YES : TRI_NO;
+	vm->was_coherent |= w->noncoherent == WB_NO;
 	if (!vm->seen) {
 		vm->seen = true;
 		vm->first_ns = vm->last_ns = snap->wall_ns;
