@@ -294,6 +294,23 @@ top_rec $T 100 2000000000 1000000000 '{devices: [{bdf: "0000:01:00.0", group: 1,
 advise --baseline "$TMP/rec" --cpus 8
 is 'CPUs that are told are an assumption' "$(jq -c '.devices[0].inputs.f | [.value, .origin]' "$TMP/advice")" '[0.25,"assumed"]'
 
+# Each side has the CPUs that its own recordings tell: 2 s of 100 s of 4 are 0.5 %, of 2 they are 1 %.
+jq -c '.cpus = 2' "$TMP/box1" >"$TMP/two"
+advise --baseline "$TMP/top" --baseline "$TMP/box1" --candidate "$TMP/top" --candidate "$TMP/two"
+is 'the candidate has CPUs of its own' "$(jq -c '.devices[0].inputs.f | [.value, .origin]' "$TMP/advice")" '[1,"measured"]'
+is 'and so has each side of the list' "$(jq -c '[.vms[] | [.side, .cpus, .f]]' "$TMP/advice")" \
+	'[["baseline",4,0.5],["candidate",2,1]]'
+is 'M too' "$(jq '.devices[0].inputs.m.value' "$TMP/advice")" 0.5
+top_rec $T 100 2000000000 1000000000 '{devices: [{bdf: "0000:01:00.0", group: 1, snoop_control: false, no_snoop: "enabled", box: 3,
+	box_candidates: [3], box_reason: "x", certain: true, name: null}]}' >"$TMP/rec"
+advise --baseline "$TMP/top" --baseline "$TMP/two" --candidate "$TMP/rec"
+is 'what only the other side tells is assumed' "$(jq -c '.devices[0].inputs.f | [.value, .origin]' "$TMP/advice")" '[1,"assumed"]'
+for line in 1 2; do
+	sed "${line}s/\"cpus\":4/\"cpus\":2/" "$TMP/box1" >"$TMP/rec"
+	advise --baseline "$TMP/top" --baseline "$TMP/rec"
+	is "CPUs that change: the fewest (line $line)" "$(jq '.devices[0].inputs.f.value' "$TMP/advice")" 1
+done
+
 # ---- bad input ----------------------------------------------------------------------------------
 
 : >"$TMP/empty"

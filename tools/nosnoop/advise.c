@@ -183,13 +183,21 @@ static bool lasts(const struct advice_list *l, const struct adv_vm *vm)
 	       (double)(vm->last_ns - vm->first_ns) >= l->cfg->threshold[RULE_T_min_overlap] * 1e9;
 }
 
+const struct advice_cpus *advice_cpus(const struct advice_list *l, const struct adv_vm *vm)
+{
+	for (size_t i = 0; l->cand && i < l->cand->nr_vms; i++)
+		if (vm == &l->cand->vms[i])
+			return &l->cand_cpus;
+	return &l->cpus;
+}
+
 bool advice_share(const struct advice_list *l, const struct adv_vm *vm, bool stall, double *pct)
 {
 	double span;
 
-	if (!lasts(l, vm) || !l->cpus || !(stall ? vm->stalls_known : vm->times_known))
+	if (!lasts(l, vm) || !(stall ? vm->stalls_known : vm->times_known))
 		return false;
-	span = (double)(vm->last_ns - vm->first_ns) * l->cpus;
+	span = (double)(vm->last_ns - vm->first_ns) * advice_cpus(l, vm)->n;
 	*pct = 100 * (double)(stall ? vm->stall_ns : vm->emulation_ns) / span;
 	return true;
 }
@@ -199,10 +207,10 @@ static bool flush_share(const struct advice_list *l, const struct adv_vm *vm, do
 {
 	double span = vm ? vm->flush_last_ns - vm->flush_first_ns : 0;
 
-	if (!vm || !vm->flush_known || !l->cpus || span <= 0 ||
+	if (!vm || !vm->flush_known || span <= 0 ||
 	    span < l->cfg->threshold[RULE_T_min_overlap] * 1e9)
 		return false;
-	*pct = 100 * (double)vm->flush_ns / (span * l->cpus);
+	*pct = 100 * (double)vm->flush_ns / (span * advice_cpus(l, vm)->n);
 	return true;
 }
 
@@ -241,9 +249,10 @@ static const char *why_no_box3(const struct advice *a, const struct adv_dev *d, 
 static void set_costs(const struct advice_list *l, struct advice *a, const struct adv_dev *d)
 {
 	const char *not_box3 = why_no_box3(a, d, false);
-	enum rule_origin origin = l->cpus_assumed ? RULE_ASSUMED : RULE_MEASURED;
-	const char *source = l->cpus_assumed ? "wbinvdtop's recording, the number of CPUs assumed" :
-					       "wbinvdtop's recording";
+	bool assumed = advice_cpus(l, a->vm)->assumed;
+	enum rule_origin origin = assumed ? RULE_ASSUMED : RULE_MEASURED;
+	const char *source = assumed ? "wbinvdtop's recording, the number of CPUs assumed" :
+				       "wbinvdtop's recording";
 	double v;
 
 	if (a->base_vm && a->base_vm != a->vm && a->vm &&
@@ -495,15 +504,19 @@ static int check_abs(const struct adv_side *base, const struct adv_ab *abs, size
 	return 0;
 }
 
-static void find_cpus(struct advice_list *l)
+/* Each side by its own recordings; what the other side tells, or nobody, is assumed. */
+static struct advice_cpus find_cpus(const struct advice_list *l, const struct adv_side *own,
+				    const struct adv_side *other)
 {
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
 
-	l->cpus = l->base->cpus;
-	if (l->cpus)
-		return;
-	l->cpus_assumed = true;
-	l->cpus = l->cfg->cpus ? l->cfg->cpus : online > 0 ? online : 1;
+	if (own && own->cpus)
+		return (struct advice_cpus){ own->cpus, false };
+	if (l->cfg->cpus)
+		return (struct advice_cpus){ l->cfg->cpus, true };
+	if (other && other->cpus)
+		return (struct advice_cpus){ other->cpus, true };
+	return (struct advice_cpus){ online > 0 ? online : 1, true };
 }
 
 static int dev_order(const void *a, const void *b)
@@ -522,7 +535,8 @@ int advice_make(struct advice_list *l, const struct adv_side *base, const struct
 	l->base = base;
 	l->cand = cand;
 	l->cfg = cfg;
-	find_cpus(l);
+	l->cpus = find_cpus(l, base, cand);
+	l->cand_cpus = find_cpus(l, cand, base);
 	err = check_match(base, cand);
 	if (!err)
 		err = check_abs(base, abs, nr_abs);

@@ -86,7 +86,7 @@ struct adv_side {
 	struct adv_dev *devs;
 	size_t nr_devs;
 	int64_t from_ns, to_ns; /* time in common */
-	unsigned int cpus;	/* 0: no recording tells */
+	unsigned int cpus;	/* the fewest that any line tells; 0: no recording tells */
 	unsigned int lines;	/* of nosnoop's recordings that were taken */
 	char *kernel;
 	bool kernels_differ;
@@ -143,19 +143,27 @@ struct advice_config {
 	const char *bdf;   /* only this one; NULL: all */
 };
 
+/* Online CPUs of the host while one side was recorded. */
+struct advice_cpus {
+	unsigned int n;
+	bool assumed;
+};
+
 struct advice_list {
 	struct advice *a;
 	size_t n;
 	const struct adv_side *base, *cand; /* cand: NULL without one */
 	const struct advice_config *cfg;
-	unsigned int cpus;
-	bool cpus_assumed;
+	struct advice_cpus cpus, cand_cpus;
 };
 
 /* 0 or a negative errno after a sentence. */
 int advice_make(struct advice_list *l, const struct adv_side *base, const struct adv_side *cand,
 		const struct adv_ab *abs, size_t nr_abs, const struct advice_config *cfg);
 void advice_free(struct advice_list *l);
+
+/* Of the side that the VM is of. */
+const struct advice_cpus *advice_cpus(const struct advice_list *l, const struct adv_vm *vm);
 
 /* F, T of a VM in per cent of the host's CPU time; false: not known. */
 bool advice_share(const struct advice_list *l, const struct adv_vm *vm, bool stall, double *pct);

@@ -140,9 +140,12 @@ static void plot_begin(FILE *f, const char *label, double ymax, const char *ytit
 	fputs("</text>\n", f);
 }
 
-static double share_of(const struct advice_list *l, uint64_t ns, uint64_t span_ns)
+static double share_of(const struct advice_list *l, const struct adv_vm *vm, uint64_t ns,
+		       uint64_t span_ns)
 {
-	return span_ns ? 100.0 * (double)ns / ((double)span_ns * l->cpus) : 0;
+	unsigned int cpus = advice_cpus(l, vm)->n;
+
+	return span_ns ? 100.0 * (double)ns / ((double)span_ns * cpus) : 0;
 }
 
 /* Several readings are one point of the line where there are too many to draw. */
@@ -165,7 +168,7 @@ static void plot_line(FILE *f, const struct advice_list *l, const struct adv_vm 
 		fprintf(f, "%.1f,%.1f ",
 			PLOT_L +
 				SPAN_W * (double)(vm->points[k - 1].wall_ns - vm->first_ns) / whole,
-			PLOT_T + SPAN_H - SPAN_H * share_of(l, ns, span) / top);
+			PLOT_T + SPAN_H - SPAN_H * share_of(l, vm, ns, span) / top);
 	}
 	fputs("\"/>\n", f);
 }
@@ -175,9 +178,9 @@ static double top_share(const struct advice_list *l, const struct adv_vm *vm)
 	double top = 0, v;
 
 	for (size_t i = 1; i < vm->nr_points; i++) {
-		v = share_of(l, vm->points[i].emulation_ns, vm->points[i].span_ns);
+		v = share_of(l, vm, vm->points[i].emulation_ns, vm->points[i].span_ns);
 		top = v > top ? v : top;
-		v = share_of(l, vm->points[i].stall_ns, vm->points[i].span_ns);
+		v = share_of(l, vm, vm->points[i].stall_ns, vm->points[i].span_ns);
 		top = v > top ? v : top;
 	}
 	return top;
@@ -205,7 +208,7 @@ static void plot_vm(FILE *f, const struct advice_list *l, const struct adv_side 
 		"<span style=\"color:var(--t)\">T, stalls of busy CPUs (dashed)</span>%s; "
 		"in per cent of the host's CPU time (%u CPUs%s).</p>\n",
 		s->name, vm->times_known ? "" : " not known", vm->stalls_known ? "" : " not known",
-		l->cpus, l->cpus_assumed ? ", assumed" : "");
+		advice_cpus(l, vm)->n, advice_cpus(l, vm)->assumed ? ", assumed" : "");
 }
 
 /* F, T and M of one device's VM as parts of one bar, with the threshold across it. */
@@ -416,7 +419,7 @@ void advice_html(FILE *f, const struct advice_list *l)
 	fputs("</head>\n<body>\n<h1>No-snoop: which policy for which device</h1>\n<p class=\"dim\">Kernel ",
 	      f);
 	put(f, l->base->kernel ? l->base->kernel : "unknown");
-	fprintf(f, ", %u CPUs%s. Recordings:", l->cpus, l->cpus_assumed ? " (assumed)" : "");
+	fprintf(f, ", %u CPUs%s. Recordings:", l->cpus.n, l->cpus.assumed ? " (assumed)" : "");
 	for (size_t i = 0; i < l->base->nr_files; i++) {
 		fputs(" <code>", f);
 		put(f, l->base->files[i].path);

@@ -89,7 +89,7 @@ void advice_text(FILE *f, const struct advice_list *l)
 	for (int t = 0; t < RULE_NR_THRESHOLDS; t++)
 		fprintf(f, "%s %s %.10g %s", t ? "," : "", rule_threshold_option(t),
 			l->cfg->threshold[t], rule_threshold_unit(t));
-	fprintf(f, "\nhost: %u CPUs%s, kernel %s\n", l->cpus, l->cpus_assumed ? " (assumed)" : "",
+	fprintf(f, "\nhost: %u CPUs%s, kernel %s\n", l->cpus.n, l->cpus.assumed ? " (assumed)" : "",
 		l->base->kernel ? l->base->kernel : "unknown");
 }
 
@@ -212,13 +212,14 @@ static json_t *vm_cost_json(const struct advice_list *l, const struct adv_side *
 		if (s->devs[i].vm_id && !strcmp(s->devs[i].vm_id, vm->id) &&
 		    s->devs[i].vm_start == vm->start && s->devs[i].blocks != TRI_YES)
 			devices = append(devices, json_string(s->devs[i].bdf));
-	return json_pack("{s:s,s:s,s:I,s:s,s:o,s:o,s:f,s:o,s:o}", "side", s->name, "id", vm->id,
+	return json_pack("{s:s,s:s,s:I,s:s,s:o,s:o,s:f,s:i,s:o,s:o}", "side", s->name, "id", vm->id,
 			 "start", (json_int_t)vm->start, "name", vm->name, "noncoherent",
 			 vm->noncoherent == TRI_UNKNOWN ? json_null() :
 							  json_boolean(vm->noncoherent == TRI_YES),
 			 "noncoherent_devices", devices, "seconds",
-			 (double)(vm->last_ns - vm->first_ns) / 1e9, "f", share_json(l, vm, false),
-			 "t", share_json(l, vm, true));
+			 (double)(vm->last_ns - vm->first_ns) / 1e9, "cpus",
+			 (int)advice_cpus(l, vm)->n, "f", share_json(l, vm, false), "t",
+			 share_json(l, vm, true));
 }
 
 static json_t *add_vms(json_t *array, const struct advice_list *l, const struct adv_side *s)
@@ -242,7 +243,7 @@ json_t *advice_json(const struct advice_list *l)
 		}
 	vms = add_vms(add_vms(vms, l, l->base), l, l->cand);
 	return json_pack("{s:s,s:s?,s:i,s:b,s:o,s:o,s:o}", "schema", ADVICE_SCHEMA, "kernel",
-			 l->base->kernel, "cpus", (int)l->cpus, "cpus_assumed",
-			 (int)l->cpus_assumed, "thresholds", thresholds, "devices", devices, "vms",
+			 l->base->kernel, "cpus", (int)l->cpus.n, "cpus_assumed",
+			 (int)l->cpus.assumed, "thresholds", thresholds, "devices", devices, "vms",
 			 vms);
 }

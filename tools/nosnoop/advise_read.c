@@ -659,7 +659,9 @@ static int read_frame(struct jread *j, struct adv_side *s, const json_t *root, i
 	free(text);
 	if (!err && json_object_get(root, "cpus")) {
 		err = jread_u64(j, root, "cpus", 1, 1 << 20, &cpus);
-		s->cpus = cpus;
+		/* CPUs that come and go: the fewest make the cost the highest. */
+		if (!err && (!s->cpus || cpus < s->cpus))
+			s->cpus = cpus;
 	}
 	if (!err && requests && !json_is_object(requests))
 		err = jread_bad(j, "requests is not an object");
