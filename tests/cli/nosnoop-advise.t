@@ -245,6 +245,21 @@ watch_rec $T 100 '[cleared]' >"$TMP/rec"
 watch_rec 1 0 '[unable]' | head -n 1 >"$TMP/list"
 fixture 'a list made at another time adds what it proves' 'R1 costs-nothing medium' --baseline "$TMP/list" --baseline "$TMP/rec"
 
+# A kind that could not be read is none: neither a proof nor a block makes such a device box 4.
+watch_rec $T 100 '[cleared + {kind: null}]' >"$TMP/rec"
+fixture 'a kind that is not known, the bit cleared' 'R2 never-4 low' --baseline "$TMP/rec"
+watch_rec $T 100 '[unable + {kind: null}]' >"$TMP/rec"
+fixture 'a kind that is not known, and a proof' 'R2 never-4 low' --baseline "$TMP/rec"
+watch_rec $T 100 '[dev + {kind: null}]' >"$TMP/rec"
+fixture 'a kind that is not known, blocked' 'R5 3-to-4-unproven medium' --baseline "$TMP/rec" --candidate "$TMP/held"
+jq -c '.functions[0].kind = null' "$TMP/held" >"$TMP/rec"
+fixture 'a kind that the other side knows' 'R5 3-to-4-safe high' --baseline "$TMP/box3" --candidate "$TMP/rec"
+top_rec $T 100 0 0 '{devices: [{bdf: "0000:01:00.0", group: 1, snoop_control: true, no_snoop: "hardwired0", box: 2,
+	box_candidates: [2], box_reason: "x", certain: true, name: "a device"}]}' >"$TMP/rec"
+fixture 'a proof that wbinvdtop recorded alone' 'R2 never-4 low' --baseline "$TMP/rec"
+watch_rec 1 0 '[cleared]' | head -n 1 >"$TMP/list"
+fixture 'and with a list that tells the kind' 'R1 kernel-waste high' --baseline "$TMP/rec" --baseline "$TMP/list"
+
 # What is proven of a device that could, of another device, or on another host.
 watch_rec 1 0 '[unable]' | head -n 1 >"$TMP/proof"
 watch_rec $T 100 '[dev]' >"$TMP/able"

@@ -101,7 +101,7 @@ static enum tri is_blocked(const struct adv_dev *d)
 /* A bit that stays 0 proves nothing of a device whose accesses it need not govern, whoever reports it. */
 static bool proof_counts(const struct adv_dev *d)
 {
-	return !d->kind || !strcmp(d->kind, "other");
+	return d->kind && !strcmp(d->kind, "other");
 }
 
 static enum tri ability(const struct adv_dev *d)
@@ -321,7 +321,9 @@ static void set_ability(struct rule_case *c, const struct adv_dev *d)
 			      can == TRI_YES ? "the bit was set, or could be set" : d->proof);
 	else if (d->can == TRI_NO)
 		c->in[RULE_ability].source =
-			"a proof was recorded, but the bit need not govern the accesses of such a device";
+			d->kind ?
+				"a proof was recorded, but the bit need not govern the accesses of such a device" :
+				"a proof was recorded, but not whether the bit governs the accesses of such a device";
 	else
 		c->in[RULE_ability].source = "nothing recorded proves it either way";
 }
@@ -331,6 +333,9 @@ static struct adv_dev worse_of(const struct adv_dev *base, const struct adv_dev 
 {
 	struct adv_dev d = *base;
 
+	/* Whether one is listed is known of what is known. */
+	if (!d.kind && d.backdoor == TRI_NO)
+		d.backdoor = TRI_UNKNOWN;
 	if (!cand)
 		return d;
 	if (d.kind && !strcmp(d.kind, "other") && cand->kind)
@@ -358,7 +363,8 @@ static void fill_case(const struct advice_list *l, struct advice *a, const struc
 	if (worse.kind)
 		rule_set_word(c, RULE_kind, worse.kind, RULE_MEASURED, by_static);
 	else
-		c->in[RULE_kind].source = "wbinvdtop's recordings do not tell it";
+		c->in[RULE_kind].source = base->lines ? "nosnoop could not read it" :
+							"wbinvdtop's recordings do not tell it";
 	if (base->blocks != TRI_UNKNOWN)
 		rule_set_word(c, RULE_iommu, base->blocks == TRI_YES ? "blocks" : "cannot",
 			      RULE_MEASURED, "the recordings");

@@ -277,7 +277,9 @@ static const char *rule_kind(int kind, bool listed)
 
 	if (kind >= 0 && kind < 3)
 		return kinds[kind];
-	return listed ? "listed" : "other";
+	if (listed)
+		return "listed";
+	return kind >= 0 ? "other" : NULL;
 }
 
 static int read_proof(struct jread *j, const json_t *obj, struct adv_dev *d)
@@ -441,7 +443,7 @@ static int read_function(struct jread *j, struct adv_side *s, const json_t *obj,
 		goto out;
 	d->lines++;
 	/* What one recording knows against a device, another that does not know it does not undo. */
-	if (!d->kind || !strcmp(d->kind, "other"))
+	if (!d->kind || (!strcmp(d->kind, "other") && rule_kind(kind, listed)))
 		d->kind = rule_kind(kind, listed);
 	if (d->backdoor != TRI_YES)
 		d->backdoor = backdoor || listed ? TRI_YES : TRI_NO;
