@@ -4,8 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +11,7 @@
 #include <bpf/libbpf.h>
 
 #include "../../bpf/cfgwrite_abi.h"
+#include "../lib/bpfutil.h"
 #include "../lib/log.h"
 #include "../lib/num.h"
 #include "../lib/procutil.h"
@@ -35,17 +34,6 @@ struct guestwrites {
 	uint64_t since_ns;
 	uint64_t missed;
 };
-
-static int on_libbpf_print(enum libbpf_print_level level, const char *fmt, va_list args)
-{
-	char *text;
-
-	if (level == LIBBPF_DEBUG || vasprintf(&text, fmt, args) < 0)
-		return 0;
-	log_debug("%s", strtok(text, "\n") ? text : "");
-	free(text);
-	return 0;
-}
 
 static void unload(struct guestwrites *g)
 {
@@ -103,7 +91,7 @@ static bool tracing_is_off(void)
 
 static void attach(struct guestwrites *g)
 {
-	libbpf_print_fn_t print = libbpf_set_print(on_libbpf_print);
+	libbpf_print_fn_t print = libbpf_set_print(bpfutil_print);
 	int err = try(g, BY_FEXIT);
 
 	if (err && err != -EPERM && err != -ENOMEM)
@@ -120,17 +108,6 @@ static void attach(struct guestwrites *g)
 		g->since_ns = monotonic_ns();
 }
 
-static uint64_t skipped(const struct guestwrites *g)
-{
-	struct bpf_prog_info info = { 0 };
-	__u32 len = sizeof(info);
-
-	if (g->by != BY_FEXIT ||
-	    bpf_obj_get_info_by_fd(bpf_program__fd(g->skel->progs.write_end), &info, &len))
-		return 0;
-	return info.recursion_misses;
-}
-
 void guestwrites_read(struct guestwrites *g)
 {
 	ino_t now;
@@ -143,7 +120,7 @@ void guestwrites_read(struct guestwrites *g)
 	}
 	if (g->by == BY_FEXIT) {
 		/* The module stays: its function is in use. */
-		g->missed = skipped(g);
+		g->missed = bpfutil_misses(g->skel->progs.write_end);
 		return;
 	}
 	now = proc_module_identity(MODULE);

@@ -12,6 +12,7 @@
 #include <bpf/libbpf.h>
 #include <linux/capability.h>
 
+#include "../lib/bpfutil.h"
 #include "../lib/dmalog.h"
 #include "../lib/log.h"
 #include "bpf_obj.h"
@@ -135,19 +136,6 @@ static const struct rung {
 
 /* Why the rung under trial is refused, where it is known better than by errno. */
 static char last_complaint[256];
-
-static int on_libbpf_print(enum libbpf_print_level level, const char *fmt, va_list args)
-{
-	char *text, *line, *rest;
-
-	if (level == LIBBPF_DEBUG || vasprintf(&text, fmt, args) < 0)
-		return 0;
-	/* A verifier's log is one message of many lines. */
-	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-		log_debug("%s", line);
-	free(text);
-	return 0;
-}
 
 bool bpf_obj_module_live(const char *modules, const char *name)
 {
@@ -569,7 +557,7 @@ int bpf_obj_open(struct bpf_obj **out, const struct source_config *cfg)
 	int err = -EOPNOTSUPP;
 	unsigned int i;
 
-	libbpf_set_print(on_libbpf_print);
+	libbpf_set_print(bpfutil_print);
 	if (!kvm_loaded() || (wanted && wanted->main == MAIN_EXIT && !vendor_loaded()))
 		return -ENODEV;
 	for (i = 0; i < NR_RUNGS; i++) {
@@ -629,14 +617,7 @@ uint32_t bpf_obj_next_epoch(struct bpf_obj *o)
 
 static uint64_t recursion_misses(struct bpf_obj *o, const char *name)
 {
-	struct bpf_program *prog = bpf_object__find_program_by_name(o->skel->obj, name);
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info);
-	int fd = bpf_program__fd(prog);
-
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
-		return 0;
-	return info.recursion_misses;
+	return bpfutil_misses(bpf_object__find_program_by_name(o->skel->obj, name));
 }
 
 /* Calls of what the begin programs of one set are probes on, as the kernel counts them. */

@@ -18,6 +18,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "../lib/bpfutil.h"
 #include "../lib/log.h"
 #include "../lib/procutil.h"
 #include "../lib/vmname.h"
@@ -347,16 +348,6 @@ static void forget_ended(struct told_source *t, const struct wb_snapshot *s)
 	t->nr_vms = kept;
 }
 
-static uint64_t misses(const struct told_source *t)
-{
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(bpf_program__fd(t->skel->progs.told_end), &info, &len))
-		return 0;
-	return info.recursion_misses;
-}
-
 static int read_all(struct told_source *t, struct wb_snapshot *s)
 {
 	uint32_t epoch = __atomic_fetch_add(&t->skel->data->epoch, 1ULL << WB_MAX_NS_BITS,
@@ -364,7 +355,7 @@ static int read_all(struct told_source *t, struct wb_snapshot *s)
 			 WB_MAX_NS_BITS;
 	int err;
 
-	s->lost = misses(t) + t->skel->bss->full;
+	s->lost = bpfutil_misses(t->skel->progs.told_end) + t->skel->bss->full;
 	vm_table_begin(t->table);
 	err = src_log_read(&t->log, s, on_event, t);
 	/* First those that have counted, so that their files are looked at. */
