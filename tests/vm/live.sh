@@ -17,12 +17,15 @@ LONG=${LONG:-}
 
 # ---- outside -----------------------------------------------------------------------------------
 
-# helper NAME: builds the C program NAME beside the tests, a file or a directory of them, into $TMP
+# helper NAME [SOURCE]...: builds the C program NAME beside the tests, a file or a directory of them, and
+# further files there, into $TMP
 helper() {
-	local sources=("$TOP/tests/vm/$1"/*.c)
+	local name=$1 sources=("$TOP/tests/vm/$1"/*.c)
 
-	[[ -e ${sources[0]} ]] || sources=("$TOP/tests/vm/$1.c")
-	"${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o "$TMP/$1" "${sources[@]}"
+	shift
+	[[ -e ${sources[0]} ]] || sources=("$TOP/tests/vm/$name.c")
+	"${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o "$TMP/$name" "${sources[@]}" \
+		"${@/#/$TOP/tests/vm/}"
 }
 
 # all_of NAME CASE OPTION...: runs inside() with CASE in a VM; its checks become checks of this file
@@ -131,6 +134,28 @@ devices() {
 		vfio_bind "$bdf" || return
 		BDF+=("$bdf")
 	done
+}
+
+KMEMLEAK=/sys/kernel/debug/kmemleak
+
+# forget_leaks: what kmemleak has found so far is none of no_leaks' business
+forget_leaks() {
+	[[ -e $KMEMLEAK ]] || return 0
+	echo scan >$KMEMLEAK
+	echo clear >$KMEMLEAK
+}
+
+# no_leaks: what is found since
+no_leaks() {
+	if [[ ! -e $KMEMLEAK ]]; then
+		skip "kmemleak finds nothing" "this kernel is built without it"
+		return
+	fi
+	# What is younger than 5 s is not looked at.
+	sleep 6
+	echo scan >$KMEMLEAK
+	echo scan >$KMEMLEAK
+	is "kmemleak finds nothing" "$(<$KMEMLEAK)" ''
 }
 
 # The flush callback, counted by the kernel's own kprobe events: KVM's on 6.x, on 7.x the kernel's, which

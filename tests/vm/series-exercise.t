@@ -24,8 +24,6 @@ EXERCISE_SECONDS=${EXERCISE_SECONDS:-$([[ $LONG ]] && echo 600 || echo 5)} EXERC
 
 MTTY=/sys/devices/virtual/mtty/mtty/mdev_supported_types/mtty-1
 UUID=83b8f4f2-509f-382f-3c1e-e6bfe0fa1001
-KMEMLEAK=/sys/kernel/debug/kmemleak
-
 # exercise OPTION...: its output goes to $TMP/exercise, the exit status to $STATUS
 exercise() {
 	STATUS=0
@@ -60,24 +58,13 @@ inside() {
 	finds "a page that stays mapped is found" '1 pages are pinned, 0 were' --seconds 0 --keep
 	like "so is that it counts as locked" "$(<"$TMP/exercise")" 'wrong: 1 pages count as locked, 0 did'
 	finds "an error that must not be is found" '.*: ENOENT is forbidden' --seconds 1 --forbid ENOENT
-	if [[ -e $KMEMLEAK ]]; then
-		echo scan >$KMEMLEAK
-		echo clear >$KMEMLEAK
-	fi
+	forget_leaks
 	exercise --seconds "$EXERCISE_SECONDS" ${EXERCISE_SEED:+--seed "$EXERCISE_SEED"}
 	verdict "$EXERCISE_SECONDS s of random calls, seed $(said seed)" "$STATUS" "status $STATUS" "$(<"$TMP/exercise")"
 	note "$(said calls) calls, $(said refused) of them refused, $(said unplugged) times unplugged, $(said rounds) rounds"
 	compare "calls were made" "$(said calls)" -gt $((EXERCISE_SECONDS * 10))
 	compare "some of them were not refused" "$(said calls)" -gt "$(said refused)"
-	if [[ -e $KMEMLEAK ]]; then
-		# What is younger than 5 s is not looked at.
-		sleep 6
-		echo scan >$KMEMLEAK
-		echo scan >$KMEMLEAK
-		is "kmemleak finds nothing" "$(<$KMEMLEAK)" ''
-	else
-		skip "kmemleak finds nothing" "this kernel is built without it"
-	fi
+	no_leaks
 }
 
 # ---- outside -----------------------------------------------------------------------------------
@@ -92,7 +79,7 @@ if [[ $KERNEL != */* && ! $("$GET_KERNEL" path "$KERNEL" 2>/dev/null) ]]; then
 	done_testing
 fi
 
-helper exercise || fail "the program that makes the calls compiles"
+helper exercise chance.c || fail "the program that makes the calls compiles"
 MEMORY=2048 TIMEOUT=$((EXERCISE_SECONDS * 2 + 900))
 [[ $KERNEL != *debug-* ]] || MEMORY=4096
 # shellcheck disable=SC2054 # of QEMU

@@ -24,8 +24,6 @@ TRANSITIONS=${TRANSITIONS:-$([[ $LONG ]] && echo 1000 || echo 60)} TRANSITIONS_S
 
 # ---- inside a VM -------------------------------------------------------------------------------
 
-KMEMLEAK=/sys/kernel/debug/kmemleak
-
 # transitions OPTION...: its output goes to $TMP/transitions, the exit status to $STATUS
 transitions() {
 	STATUS=0
@@ -63,10 +61,7 @@ inside() {
 	finds "a flush where none is due is found" 'vCPU .: a WBINVD is flushed' attach
 	finds "a WBINVD that is skipped too soon is found" 'vCPU .: a WBINVD is skipped' policy
 	finds "CPUs that are not flushed are found" 'vCPU .: . CPUs were flushed, not .' cpus
-	if [[ -e $KMEMLEAK ]]; then
-		echo scan >$KMEMLEAK
-		echo clear >$KMEMLEAK
-	fi
+	forget_leaks
 	transitions --transitions "$TRANSITIONS" ${TRANSITIONS_SEED:+--seed "$TRANSITIONS_SEED"}
 	verdict "$TRANSITIONS transitions, seed $(said seed)" "$STATUS" "status $STATUS" "$(<"$TMP/transitions")"
 	note "$(said transitions) transitions, unplugged $(said unplugged) times, $(said rounds) VMs killed" \
@@ -74,15 +69,7 @@ inside() {
 	compare "all of them were made" "$(said transitions)" -ge "$TRANSITIONS"
 	compare "WBINVDs were flushed" "$(said flushed)" -gt 0
 	compare "WBINVDs were skipped" "$(said skipped)" -gt 0
-	if [[ -e $KMEMLEAK ]]; then
-		# What is younger than 5 s is not looked at.
-		sleep 6
-		echo scan >$KMEMLEAK
-		echo scan >$KMEMLEAK
-		is "kmemleak finds nothing" "$(<$KMEMLEAK)" ''
-	else
-		skip "kmemleak finds nothing" "this kernel is built without it"
-	fi
+	no_leaks
 }
 
 # ---- outside -----------------------------------------------------------------------------------
@@ -97,7 +84,7 @@ if [[ $KERNEL != */* && ! $("$GET_KERNEL" path "$KERNEL" 2>/dev/null) ]]; then
 	done_testing
 fi
 
-helper transitions || fail "the program that makes them compiles"
+helper transitions chance.c || fail "the program that makes them compiles"
 MEMORY=2048 TIMEOUT=$((TRANSITIONS * 4 + 900))
 [[ $KERNEL != *debug-* ]] || MEMORY=4096
 # shellcheck disable=SC2054 # of QEMU

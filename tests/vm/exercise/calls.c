@@ -7,6 +7,7 @@
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 
+#include "../chance.h"
 #include "../uapi-coherency.h"
 #include "exercise.h"
 

@@ -87,15 +87,8 @@ void count(unsigned int name, int error);
 void judge(unsigned int name, int error, const short *allowed);
 bool of_another_file(int error);
 
-/* Random numbers, of this thread */
-void seed_with(uint64_t what);
-uint64_t any(void);
-uint32_t below(uint32_t n);
-bool one_in(uint32_t n);
-/* One that is seldom right */
+/* A number that is seldom right */
 uint64_t odd_number(void);
-
-int write_to(const char *path, const char *text);
 
 /* ---- files.c ------------------------------------------------------------------------------------- */
 

@@ -11,6 +11,7 @@
 #include <linux/vfio.h>
 #include <sys/mman.h>
 
+#include "../chance.h"
 #include "../uapi-coherency.h"
 #include "exercise.h"
 

@@ -40,6 +40,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "../chance.h"
 #include "../leaks.h"
 #include "exercise.h"
 
@@ -138,34 +139,6 @@ void judge(unsigned int name, int error, const short *allowed)
 
 /* ---- numbers ------------------------------------------------------------------------------------- */
 
-static __thread uint64_t state;
-
-/* xorshift64* */
-uint64_t any(void)
-{
-	state ^= state >> 12;
-	state ^= state << 25;
-	state ^= state >> 27;
-	return state * 0x2545f4914f6cdd1dULL;
-}
-
-uint32_t below(uint32_t n)
-{
-	return (any() >> 32) % n;
-}
-
-bool one_in(uint32_t n)
-{
-	return !below(n);
-}
-
-void seed_with(uint64_t what)
-{
-	state = (opt.seed + what) * 0x9e3779b97f4a7c15ULL | 1;
-	for (int i = 0; i < 8; i++)
-		any();
-}
-
 uint64_t odd_number(void)
 {
 	static const uint64_t odd[] = { 0,	    1,		2,	    3,
@@ -240,7 +213,7 @@ static uint64_t round_seed;
 static void *caller(void *arg)
 {
 	self = (uintptr_t)arg;
-	seed_with(round_seed + self + 1);
+	seed_with(opt.seed + round_seed + self + 1);
 	while (!atomic_load(&shared->stop)) {
 		double start = now();
 		unsigned int name = call_one(below(all_weights));
@@ -257,7 +230,7 @@ static void round_of_calls(unsigned int nr)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	round_seed = (uint64_t)nr * 1000;
-	seed_with(round_seed);
+	seed_with(opt.seed + round_seed);
 	/* Nothing is behind it, where the kernel could write what it is told to */
 	arena = mmap(NULL, 4 * ARENA, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (arena == MAP_FAILED || mprotect(arena, ARENA, PROT_READ | PROT_WRITE))
@@ -358,18 +331,6 @@ static void one_round(unsigned int nr, double seconds)
 }
 
 /* ---- unplugging ---------------------------------------------------------------------------------- */
-
-int write_to(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), error = 0;
-
-	if (fd < 0)
-		return errno;
-	if (write(fd, text, strlen(text)) < 0)
-		error = errno;
-	close(fd);
-	return error;
-}
 
 /*
  * Each bind resets the function, which takes a second and more of emulation: of

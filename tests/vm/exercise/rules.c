@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../chance.h"
 #include "../uapi-coherency.h"
 #include "exercise.h"
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../chance.h"
 #include "exercise.h"
 
 enum field_kind {

@@ -12,6 +12,7 @@
 #include <linux/vfio.h>
 #include <sys/ioctl.h>
 
+#include "../chance.h"
 #include "../uapi-coherency.h"
 #include "transitions.h"
 
@@ -195,7 +196,7 @@ void *change_devices(void *arg)
 {
 	struct device *d = arg;
 
-	seed_with(200 + d->nr);
+	seed_with(opt.seed + 200 + d->nr);
 	while (!atomic_load(&shared->stop)) {
 		change_device(d);
 		/* What is flushed takes longer than what is not */
@@ -216,7 +217,7 @@ void *change_policy(void *arg)
 {
 	struct log *log = arg;
 
-	seed_with(300);
+	seed_with(opt.seed + 300);
 	while (!atomic_load(&shared->stop)) {
 		unsigned int policy = below(4) ? 0 : 1 + below(3);
 

@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "../chance.h"
 #include "transitions.h"
 
 struct log logs[3];

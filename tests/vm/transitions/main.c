@@ -44,6 +44,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "../chance.h"
 #include "../leaks.h"
 #include "../uapi-coherency.h"
 #include "transitions.h"
@@ -77,36 +78,6 @@ uint64_t now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * 1000000000ULL + t.tv_nsec;
-}
-
-static __thread uint64_t state;
-
-uint32_t below(uint32_t n)
-{
-	/* xorshift64* */
-	state ^= state >> 12;
-	state ^= state << 25;
-	state ^= state >> 27;
-	return (state * 0x2545f4914f6cdd1dULL >> 32) % n;
-}
-
-void seed_with(uint64_t what)
-{
-	state = (opt.seed + what) * 0x9e3779b97f4a7c15ULL | 1;
-	for (int i = 0; i < 8; i++)
-		below(2);
-}
-
-int write_to(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), error = 0;
-
-	if (fd < 0)
-		return errno;
-	if (write(fd, text, strlen(text)) < 0)
-		error = errno;
-	close(fd);
-	return error;
 }
 
 /* ---- the VM -------------------------------------------------------------------------------------- */
@@ -184,7 +155,7 @@ static void *run_vcpu(void *arg)
 {
 	struct vcpu *v = arg;
 
-	seed_with(100 + (v - vcpus));
+	seed_with(opt.seed + 100 + (v - vcpus));
 	while (!atomic_load(&stop_vcpus) && v->nr_runs < MAX_RUNS) {
 		struct run *r = &v->runs[v->nr_runs];
 		struct kvm_regs regs = { .rip = PAGE, .rflags = 2 };
@@ -228,7 +199,7 @@ static void round_of_changes(unsigned int nr, unsigned int until)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	opt.seed += nr;
-	seed_with(0);
+	seed_with(opt.seed + 0);
 	new_vm();
 	for (unsigned int i = 0; i < 2; i++)
 		prepare(&devices[i], i);
@@ -402,7 +373,7 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
 	if (!opt.seeded)
 		opt.seed = (uint64_t)time(NULL);
-	seed_with(400);
+	seed_with(opt.seed + 400);
 	nr_cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	if (nr_cpus > MAX_CPUS)
 		errx(2, "more than %d CPUs", MAX_CPUS);

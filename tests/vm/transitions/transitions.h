@@ -59,11 +59,6 @@ extern uint8_t *memory; /* MAPPED bytes */
 void wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* CLOCK_MONOTONIC, in nanoseconds */
 uint64_t now(void);
-/* Random numbers, of this thread */
-void seed_with(uint64_t what);
-uint32_t below(uint32_t n);
-/* 0 or an errno */
-int write_to(const char *path, const char *text);
 
 /* ---- check.c ------------------------------------------------------------------------------------- */
 
