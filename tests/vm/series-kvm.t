@@ -387,6 +387,27 @@ traces() {
 	)" "$(sed 's/ ns [0-9]*$//; s/ pid [0-9]*//' <<<"$said")"
 }
 
+# With shadow paging a change looks at the memslots, for the reverse maps: under kvm->srcu, as debug-7.2 checks.
+shadow_paging() {
+	modprobe -r kvm_amd && modprobe kvm_amd npt=0
+	is "shadow paging: nested paging is off" "$(cat /sys/module/kvm_amd/parameters/npt)" N
+	expect "shadow paging: changes once the guest has page tables" <<-END
+		kvm
+		$(attached)
+		wbinvd 0 1 => 0
+		add d
+		wbinvd 0 1 => 1
+		policy 1
+		wbinvd 0 1 => 0
+		policy 0
+		wbinvd 0 1 => 1
+		detach d
+		wbinvd 0 1 => 0
+		attach d a
+		wbinvd 0 1 => 1
+	END
+}
+
 inside() {
 	modprobe -a vfio vfio-pci iommufd
 	if [[ ! $FORCE && $("$HELPERS/ncdma" kvm cap 2>&1) == *': 0 0' ]]; then
@@ -407,6 +428,7 @@ inside() {
 	iommufd_many
 	mistakes
 	traces
+	shadow_paging
 }
 
 # ---- outside -----------------------------------------------------------------------------------

@@ -45,8 +45,9 @@
  *   block NAME [force], allow NAME   VFIO_DEVICE_FEATURE_PCI_NO_SNOOP
  *   config NAME POS BYTES VALUE [TIMES]
  *                           writes so many bytes of the number to the device's config space
- *   join GROUP CONTAINER, leave GROUP, set-iommu CONTAINER
- *                           "iommu" is a container, too
+ *   join GROUP CONTAINER, leave GROUP, set-iommu CONTAINER [TYPE]
+ *                           "iommu" is a container, too; TYPE is a number, VFIO_TYPE1v2_IOMMU
+ *                           unless given
  *   cc CONTAINER            VFIO_DMA_CC_IOMMU
  *   compat-set IOAS         IOMMU_VFIO_IOAS
  *   compat-get NAME

@@ -6,6 +6,7 @@
 #include <glob.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -62,7 +63,10 @@ static int do_group(char **arg)
 	if (len < 0)
 		err(1, "%s", path);
 	target[len] = '\0';
-	snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(target, '/') + 1);
+	/* The made-up group of a device without an IOMMU has another name. */
+	snprintf(path, sizeof(path), "/dev/vfio/noiommu-%s", strrchr(target, '/') + 1);
+	if (access(path, F_OK))
+		snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(target, '/') + 1);
 	return open_file(arg[0], path);
 }
 
@@ -197,7 +201,9 @@ static int do_leave(char **arg)
 
 static int do_set_iommu(char **arg)
 {
-	return result(ioctl(get(arg[0])->fd, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU));
+	unsigned long type = arg[1] ? strtoul(arg[1], NULL, 0) : VFIO_TYPE1v2_IOMMU;
+
+	return result(ioctl(get(arg[0])->fd, VFIO_SET_IOMMU, type));
 }
 
 static int do_cc(char **arg)
@@ -242,6 +248,6 @@ const struct step vfio_steps[] = {
 	{ "no-snoop", 1, 1, do_no_snoop },   { "box", 1, 1, do_box },
 	{ "block", 1, 2, do_block },	     { "allow", 1, 1, do_allow },
 	{ "join", 2, 2, do_join },	     { "leave", 1, 1, do_leave },
-	{ "set-iommu", 1, 1, do_set_iommu }, { "cc", 1, 1, do_cc },
+	{ "set-iommu", 1, 2, do_set_iommu }, { "cc", 1, 1, do_cc },
 	{ "config", 4, 5, do_config },	     { 0 },
 };
