@@ -56,7 +56,7 @@ once() {
 	is "$name: once" "$(ran "$@")" 0
 }
 
-a_test plain
+a_test plain '# LONG CC FAULT_KERNEL BED_KERNELS BENCH_KERNEL'
 a_test tools-not '# Uses none of the tools.'
 a_test series-x
 a_test names '# on patched-7.2'
@@ -73,6 +73,9 @@ once "the file itself" plain
 for setting in LONG=1 FAULT_KERNEL=stock-6.1 BED_KERNELS=stock-6.1 BENCH_KERNEL=stock-6.1 CC=clang; do
 	once "$setting" "$setting" plain
 done
+
+ran series-x >/dev/null
+is "a variable that only others know" "$(ran FAULT_KERNEL=stock-6.1 series-x)" 0
 
 # The sources say nothing about binaries that were not built of them, or with other options.
 is "before another binary" "$(ran plain)" 0
