@@ -74,7 +74,26 @@ is 'back door: not of the NIC' "$(fact 0000:02:00.0 .backdoor)" false
 is 'ignores the bit: Intel display' "$(fact 0000:00:02.0 .listed)" true
 is 'kinds' "$(fact 0000:05:00.0 .kind) $(fact 0000:00:02.0 .kind) $(fact 0000:06:00.0 .kind) $(fact 0000:01:00.0 .kind)" \
 	'vf integrated display endpoint'
+for bdf in 0000:07:00.0 0000:08:00.0 0000:09:00.0 0000:0a:00.0 0000:0c:00.0; do
+	is "$bdf: its kind, and whether it is listed, is not known" "$(fact "$bdf" '"\(.kind) \(.listed) \(.backdoor)"')" \
+		'null null false'
+done
+like 'kind: why not' "$(fact 0000:0a:00.0 .kind_why)" 'runtime-suspended'
+like 'kind: why not without root' "$(fact 0000:08:00.0 .kind_why)" 'first 64 bytes.*root'
+is 'a known kind has no reason why not' "$(jq '[.functions[] | select((.kind == null) != (.kind_why != null))] | length' "$TMP/json")" 0
 is 'no name: numbers' "$(fact 0000:03:00.0 .name)" 144d:a808
+
+# A tree that does not say who a function is: it may be any.
+for gone in vendor class; do
+	TREE=$TMP/nameless
+	demo_tree
+	: >"$TREE/sys/bus/pci/devices/0000:01:00.0/$gone"
+	list --json -D 0000:01:00.0
+	is "no $gone: kind, listed, backdoor" "$STATUS $(jq -r '.functions[0] | "\(.kind) \(.listed) \(.backdoor)"' "$OUT")" '0 null null null'
+	like "no $gone: why" "$(jq -r '.functions[0].kind_why' "$OUT")" 'does not tell its vendor'
+	rm -rf -- "$TREE"
+done
+TREE=$TMP/tree
 
 # ---- root ports that have been described --------------------------------------------------------
 

@@ -68,6 +68,30 @@ cp -- "$OUT" "$TMP/advice"
 is 'advise: the page alone says the same' "$(tests/cli/rule-verdict "$TMP/advice")" \
 	"$(jq -r '.devices[] | "\(.bdf) \(.row) \(.verdict) \(.confidence)"' "$TMP/advice")"
 
+# What could not be read at first is of the kind that it shows once it wakes, and stays so when it sleeps again:
+# three that are the same asleep, of which one is integrated.
+rm -rf -- "${TREE:?}" && demo_tree
+for bdf in 0000:01:00.0 0000:02:00.0; do
+	echo suspended >"$DEVICES/$bdf/power/runtime_status"
+done
+config 9 0 >"$DEVICES/0000:02:00.0/config"
+"$TOOL" watch --sysroot "$TREE" -d 1 -n 10 --record "$TMP/rec" >"$OUT" 2>"$ERR" &
+watcher=$!
+until [[ -s $TMP/rec ]]; do sleep 0.1; done
+for state in active suspended; do
+	sleep 1.5
+	for bdf in 0000:01:00.0 0000:02:00.0; do
+		echo $state >"$DEVICES/$bdf/power/runtime_status"
+	done
+done
+wait "$watcher"
+is 'asleep: of no known kind; awake and asleep again: of that' "$(each 0000:01:00.0 .kind | uniq | tr '\n' ' ')" 'null endpoint '
+is 'and so the integrated one' "$(each 0000:02:00.0 '"\(.kind) \(.listed)"' | uniq | tr '\n' ' ')" 'null null integrated true '
+jq -c '.functions |= map(select(.kind == null))' "$TMP/rec" | head -n 1 >"$TMP/asleep"
+runs "$TOOL" advise --baseline "$TMP/asleep" --json
+is 'advise on what slept: of no known kind, so that nothing could prove it unable' \
+	"$(jq -r '.devices[] | "\(.row) \(.verdict)"' "$OUT" | uniq)" 'R2 never-4'
+
 # ---- which functions ----------------------------------------------------------------------------
 
 rm -rf -- "${TREE:?}" && demo_tree

@@ -184,6 +184,43 @@ static void test_kernel_box(void **state)
 	}
 }
 
+/* A function of which it is not known whether it is integrated: nothing proves it unable. */
+static void test_unknown_kind(void **state)
+{
+	static const char why[] = "asleep";
+	struct func_row r = { .kernel_box = 4,
+			      .f = { .class = 0x020000, .port_type = -1, .port_why = why },
+			      .vfio_known = true,
+			      .d = { .no_snoop = DEV_NO_SNOOP_HARDWIRED0, .snoop_control = 0 } };
+
+	(void)state;
+	assert_int_equal(func_judge(&r), 0);
+	assert_null(func_kind(&r));
+	assert_ptr_equal(r.why_kind, why);
+	assert_int_equal(r.ability, ABILITY_UNKNOWN);
+	assert_int_equal(r.d.box, 0);
+	assert_int_equal(r.d.box_candidates, DEV_BOX(3) | DEV_BOX(4));
+	assert_non_null(strstr(r.d.box_reason, "kind is not known"));
+	/* Its class says enough. */
+	r.f.class = 0x060400;
+	assert_int_equal(func_judge(&r), 0);
+	assert_string_equal(func_kind(&r), "bridge");
+	r.f.class = 0x020000;
+	r.f.port_why = NULL;
+	r.d.no_snoop = DEV_NO_SNOOP_HARDWIRED0;
+	assert_int_equal(func_judge(&r), 0);
+	assert_string_equal(func_kind(&r), "endpoint");
+	assert_int_equal(r.ability, ABILITY_CANNOT);
+	assert_int_equal(r.d.box, 4);
+	/* Without its numbers it may be on the list. */
+	r.f.nameless = true;
+	r.d.no_snoop = DEV_NO_SNOOP_HARDWIRED0;
+	assert_int_equal(func_judge(&r), 0);
+	assert_null(func_kind(&r));
+	assert_int_equal(r.ability, ABILITY_UNKNOWN);
+	device_clear(&r.d);
+}
+
 static void test_fdinfo(void **state)
 {
 	static const char me[] = "0000:01:00.0";
@@ -281,9 +318,10 @@ static void test_policy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),  cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_judge),  cmocka_unit_test(test_kernel_box),
-		cmocka_unit_test(test_fdinfo), cmocka_unit_test(test_policy),
+		cmocka_unit_test(test_parse),	     cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_judge),	     cmocka_unit_test(test_kernel_box),
+		cmocka_unit_test(test_fdinfo),	     cmocka_unit_test(test_policy),
+		cmocka_unit_test(test_unknown_kind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

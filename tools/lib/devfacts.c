@@ -29,6 +29,9 @@ static const char why_port_undocumented[] =
 	"for this root port no public description says where it is set whether no-snoop is honoured";
 static const char why_port_unread[] =
 	"the root port's extended config space could not be read: needs root, and a port that is awake";
+static const char why_asleep[] =
+	"runtime-suspended: its config space was not read, as that would wake it";
+static const char why_reserved[] = "its config space tells a kind of port that does not exist";
 static const char why_no_port[] = "there is no root port above the function";
 
 static void read_text(int dirfd, const char *path, char *buf, size_t size)
@@ -100,8 +103,30 @@ static void read_port_type(struct dev_facts *f, int dirfd)
 	f->port_type = -1;
 	f->cfg_len = read_config(dirfd, cfg, sizeof(cfg), 0);
 	pos = pcie_cap_find(cfg, f->cfg_len, &why);
-	if (pos > 0)
+	if (pos > 0) {
 		f->port_type = (cfg[pos + PCI_EXP_FLAGS] & PCI_EXP_FLAGS_TYPE) >> 4;
+		why = NULL;
+		if (f->port_type > PCI_EXP_TYPE_RC_EC) {
+			f->port_type = -1;
+			why = why_reserved;
+			pos = -EIO;
+		}
+	}
+	f->port_err = pos < 0 && pos != -ENXIO ? pos : 0;
+	f->port_why = f->port_err ? why : NULL;
+}
+
+void dev_facts_port(int rootfd, const char *bdf, struct dev_facts *f)
+{
+	char path[64];
+	int dirfd;
+
+	snprintf(path, sizeof(path), "sys/bus/pci/devices/%s", bdf);
+	dirfd = openat(rootfd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0)
+		return;
+	read_port_type(f, dirfd);
+	close(dirfd);
 }
 
 /* .../pci0000:00/0000:00:1c.0/0000:01:00.0: the first function on the way, unless it is the last. */
@@ -181,8 +206,8 @@ int dev_facts_read(int rootfd, const char *bdf, struct dev_facts *f)
 	dirfd = openat(rootfd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0)
 		return -ENODEV;
-	proc_read_number(dirfd, "vendor", 0, &vendor);
-	proc_read_number(dirfd, "device", 0, &device);
+	f->nameless = proc_read_number(dirfd, "vendor", 0, &vendor) |
+		      proc_read_number(dirfd, "device", 0, &device);
 	proc_read_number(dirfd, "class", 0, &class);
 	f->vendor = vendor;
 	f->device = device;
@@ -198,10 +223,14 @@ int dev_facts_read(int rootfd, const char *bdf, struct dev_facts *f)
 		*f->iommu = '\0';
 	read_text(dirfd, "iommu_group/type", f->domain, sizeof(f->domain));
 	f->group_size = count_group(dirfd);
-	f->port_type = -1;
 	f->suspended = is_suspended(dirfd);
-	if (!f->suspended)
+	if (f->suspended) {
+		f->port_type = -1;
+		f->port_err = -EAGAIN;
+		f->port_why = why_asleep;
+	} else {
 		read_port_type(f, dirfd);
+	}
 	find_root_port(f, rootfd, canonical);
 	read_honour(f, rootfd);
 	/* What vanished half-way is gone. */

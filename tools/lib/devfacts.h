@@ -18,16 +18,19 @@ enum dev_honour { DEV_HONOUR_UNKNOWN, DEV_HONOUR_IGNORED, DEV_HONOUR_HONOURED };
 struct dev_facts {
 	uint16_t vendor, device;
 	uint32_t class;	 /* 0xbbsspp; UINT32_MAX: not known */
+	bool nameless;	 /* vendor or device could not be read */
 	char driver[64]; /* "": none */
 	bool is_vf;
 	char physfn[DEVFACTS_BDF]; /* of a virtual function; "": not told */
 	int num_vfs;		   /* VFs that are enabled; -1: the function cannot have any */
 	int port_type;		   /* PCI_EXP_TYPE_*; -1: not known, or no PCI Express */
-	bool suspended;		   /* by runtime power management: its config space was not read */
-	char iommu[32];		   /* "dmar0"; "": none */
-	char domain[32];	   /* of the group, as in iommu_groups/N/type; "": not told */
-	int group_size;		   /* functions in its group; -1: no group */
-	int numa_node;		   /* -1: not told */
+	int port_err; /* 0: it is known; -EACCES: only to root; other errors of reading it */
+	const char *port_why; /* why it is not known; NULL: it is */
+	bool suspended;	      /* by runtime power management: its config space was not read */
+	char iommu[32];	      /* "dmar0"; "": none */
+	char domain[32];      /* of the group, as in iommu_groups/N/type; "": not told */
+	int group_size;	      /* functions in its group; -1: no group */
+	int numa_node;	      /* -1: not told */
 	char root_port[DEVFACTS_BDF];
 	enum dev_honour writes; /* no-snoop writes below that root port */
 	const char *writes_why; /* why not known; NULL: it is */
@@ -39,6 +42,9 @@ struct dev_facts {
  * for no address, -ENODEV when it is not there (any more).
  */
 int dev_facts_read(int rootfd, const char *bdf, struct dev_facts *f);
+
+/* port_type once more, of a function that is awake, and what goes with it. */
+void dev_facts_port(int rootfd, const char *bdf, struct dev_facts *f);
 
 /* 1: runtime-suspended now, so that reading its config space would wake it; 0; -ENODEV: gone. */
 int dev_facts_suspended(int rootfd, const char *bdf);

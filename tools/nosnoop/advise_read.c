@@ -270,16 +270,16 @@ static int read_word(struct jread *j, const json_t *obj, const char *key, const 
 	return jread_bad(j, "%s%s is none of the words it may be", j->where, key);
 }
 
-static const char *rule_kind(int kind, bool listed)
+static const char *rule_kind(int kind, int listed)
 {
 	/* In the order of words in read_function(). */
 	static const char *const kinds[] = { "vf", "integrated", "display" };
 
 	if (kind >= 0 && kind < 3)
 		return kinds[kind];
-	if (listed)
+	if (listed > 0)
 		return "listed";
-	return kind >= 0 ? "other" : NULL;
+	return kind >= 0 && !listed ? "other" : NULL;
 }
 
 static int read_proof(struct jread *j, const json_t *obj, struct adv_dev *d)
@@ -410,10 +410,10 @@ static int read_function(struct jread *j, struct adv_side *s, const json_t *obj,
 	static const char *const kinds[] = { "vf", "integrated", "display", "endpoint",
 					     "pf", "bridge",	 NULL };
 	char *bdf = NULL, *name = NULL;
-	bool listed = false, backdoor = false, null = true;
+	bool null = true;
 	uint64_t size = 0;
 	struct adv_dev *d;
-	int kind, blocks = -1, err;
+	int kind, listed = -1, backdoor = -1, blocks = -1, err;
 
 	jread_at(j, "functions[%zu].", nr);
 	*out = NULL;
@@ -425,9 +425,9 @@ static int read_function(struct jread *j, struct adv_side *s, const json_t *obj,
 	if (!err)
 		err = jread_str_null(j, obj, "name", &name);
 	if (!err)
-		err = jread_bool(j, obj, "listed", &listed);
+		err = jread_bool_null(j, obj, "listed", &listed);
 	if (!err)
-		err = jread_bool(j, obj, "backdoor", &backdoor);
+		err = jread_bool_null(j, obj, "backdoor", &backdoor);
 	if (!err)
 		err = jread_bool_null(j, obj, "snoop_control", &blocks);
 	if (!err)
@@ -445,8 +445,10 @@ static int read_function(struct jread *j, struct adv_side *s, const json_t *obj,
 	/* What one recording knows against a device, another that does not know it does not undo. */
 	if (!d->kind || (!strcmp(d->kind, "other") && rule_kind(kind, listed)))
 		d->kind = rule_kind(kind, listed);
-	if (d->backdoor != TRI_YES)
-		d->backdoor = backdoor || listed ? TRI_YES : TRI_NO;
+	if (backdoor > 0 || listed > 0)
+		d->backdoor = TRI_YES;
+	else if (d->backdoor != TRI_YES && !backdoor)
+		d->backdoor = TRI_NO;
 	if (blocks >= 0)
 		d->blocks = blocks ? TRI_YES : TRI_NO;
 	if (!null && d->alone != TRI_NO)

@@ -117,8 +117,9 @@ GETTER(get_proof_by, set_str(v, r->proof_by))
 GETTER(get_proof_time, set_str(v, r->proof_time))
 GETTER(get_blocked, if (r->vfio_known) set_bool(v, r->vfio_flags &VFIOINFO_BLOCKED))
 GETTER(get_blocked_why, if (!r->vfio_known) set_str(v, r->vfio_why))
-GETTER(get_listed, set_bool(v, r->listed))
-GETTER(get_backdoor, set_bool(v, r->backdoor))
+GETTER(get_kind_why, set_str(v, r->why_kind ? r->why_kind : r->why_names))
+GETTER(get_listed, if (r->listed || (!r->why_kind && !r->why_names)) set_bool(v, r->listed))
+GETTER(get_backdoor, if (r->backdoor || !r->why_names) set_bool(v, r->backdoor))
 GETTER(get_driver, set_str(v, r->f.driver))
 GETTER(get_vm_id, set_str(v, r->owner.id))
 GETTER(get_vm_pid, if (r->owner.pid) set_u64(v, r->owner.pid))
@@ -165,6 +166,8 @@ const struct out_field func_fields[] = {
 	{ "class", "class", "class, subclass and interface, 24 bits", OUT_PLAIN, 0, 8, get_class },
 	{ "kind", "kind", "endpoint, pf, vf, integrated, display or bridge", OUT_PLAIN,
 	  OUT_IN_TABLE | OUT_LEFT, 10, get_kind },
+	{ "kind_why", "kind: why not known", "why kind, listed or backdoor is not known", OUT_PLAIN,
+	  OUT_LEFT, 40, get_kind_why },
 	{ "physfn", "physfn", "physical function of a VF", OUT_PLAIN, OUT_LEFT, 12, get_physfn },
 	{ "num_vfs", "VFs", "VFs that are enabled", OUT_PLAIN, 0, 4, get_num_vfs },
 	{ "node", "node", "NUMA node", OUT_PLAIN, 0, 4, get_node },

@@ -23,6 +23,9 @@
 static const char why_cleared[] = "the bit reads 0; whether it is hardwired is not proven";
 static const char why_listed[] =
 	"known to make accesses that the bit does not govern, so that nothing read from it proves inability";
+static const char why_unknown_kind[] =
+	"its kind is not known, so that it may be one whose accesses the bit does not govern";
+static const char why_unnamed[] = "sysfs does not tell its vendor, device and class";
 static const char why_set[] = "the bit is set";
 static const char why_settable[] = "the bit reads 0, but a probe could set it";
 static const char why_vfio_able[] = "the bit reads 0, but VFIO could set it";
@@ -55,11 +58,11 @@ static int take_kernel_box(struct func_row *r)
 
 	if (r->kernel_box < 1)
 		return 0;
-	if (r->listed && r->kernel_box % 2 == 0) {
+	if ((r->listed || r->why_kind) && r->kernel_box % 2 == 0) {
 		r->d.box = 0;
 		r->d.box_candidates = DEV_BOX(r->kernel_box - 1) | DEV_BOX(r->kernel_box);
 		r->d.certain = false;
-		reason = strdup(why_listed);
+		reason = strdup(r->listed ? why_listed : why_unknown_kind);
 	} else {
 		r->d.box = r->kernel_box;
 		r->d.box_candidates = DEV_BOX(r->kernel_box);
@@ -87,15 +90,29 @@ static int find_box(struct func_row *r)
 	return err;
 }
 
+static bool is_class(const struct func_row *r, unsigned int class)
+{
+	return r->f.class != UINT32_MAX && r->f.class >> 16 == class;
+}
+
+static void find_kind(struct func_row *r)
+{
+	r->display = is_class(r, CLASS_DISPLAY);
+	r->integrated =
+		r->f.port_type == PCI_EXP_TYPE_RC_END || r->f.port_type == PCI_EXP_TYPE_RC_EC;
+	r->why_names = r->f.class == UINT32_MAX || r->f.nameless ? why_unnamed : NULL;
+	/* Of these the port's type says no more; of others it may be that of an integrated endpoint. */
+	if (r->f.is_vf || r->integrated || r->display || is_class(r, CLASS_BRIDGE))
+		r->why_kind = NULL;
+	else
+		r->why_kind = r->why_names ? r->why_names : r->f.port_why;
+}
+
 int func_judge(struct func_row *r)
 {
 	int err;
 
-	unsigned int class = r->f.class == UINT32_MAX ? UINT32_MAX : r->f.class >> 16;
-
-	r->display = class == CLASS_DISPLAY;
-	r->integrated =
-		r->f.port_type == PCI_EXP_TYPE_RC_END || r->f.port_type == PCI_EXP_TYPE_RC_EC;
+	find_kind(r);
 	r->listed = quirk_has(&r->f, QUIRK_IGNORES) ||
 		    (r->vfio_known && (r->vfio_flags & VFIOINFO_UNTRUSTED));
 	r->backdoor = quirk_has(&r->f, QUIRK_BACKDOOR);
@@ -107,10 +124,10 @@ int func_judge(struct func_row *r)
 		break;
 	case DEV_NO_SNOOP_HARDWIRED0:
 		r->ability_why = why_proven;
-		if (r->f.is_vf || r->integrated || r->display || r->listed) {
+		if (r->f.is_vf || r->integrated || r->display || r->listed || r->why_kind) {
 			/* A 0 that cannot be set proves nothing here. */
 			r->d.no_snoop = DEV_NO_SNOOP_DISABLED;
-			r->ability_why = why_listed;
+			r->ability_why = r->why_kind && !r->listed ? why_unknown_kind : why_listed;
 		} else {
 			r->ability = ABILITY_CANNOT;
 		}
@@ -143,13 +160,15 @@ const char *ability_name(enum ability a)
 
 const char *func_kind(const struct func_row *r)
 {
+	if (r->why_kind)
+		return NULL;
 	if (r->f.is_vf)
 		return "vf";
 	if (r->integrated)
 		return "integrated";
 	if (r->display)
 		return "display";
-	if (r->f.class != UINT32_MAX && r->f.class >> 16 == CLASS_BRIDGE)
+	if (is_class(r, CLASS_BRIDGE))
 		return "bridge";
 	if (r->f.num_vfs > 0)
 		return "pf";
@@ -359,6 +378,8 @@ int func_reread(struct dev_scan *s, struct func_row *r)
 	r->d = d;
 	r->why_no_snoop = why_no_snoop;
 	r->why_iommu = why_iommu;
+	if (r->f.port_why)
+		dev_facts_port(dev_scan_rootfd(s), r->d.bdf, &r->f);
 	err = func_judge(r);
 	return err || r->vfio_fd < 0 ? err : func_ask_vfio(r, false);
 }

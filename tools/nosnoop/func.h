@@ -33,6 +33,10 @@ struct func_row {
 	enum ability ability;
 	const char *ability_why; /* what it rests on, or why it is not known */
 	bool integrated, display, listed;
+	const char *
+		why_kind; /* why it is not known of which kind it is, so whether the bit governs it */
+	const char
+		*why_names; /* why not what quirks it has: it does not say who it is; NULL: known */
 	bool backdoor;
 	bool can_be_set;   /* the bit reads 0 and took a 1 in a probe */
 	char proof_by[32]; /* who proved a hardwired 0; "": nobody */
@@ -93,8 +97,8 @@ int func_ask_vfio(struct func_row *r, bool find);
 /* By address; NULL: not there. */
 struct func_row *func_find(const struct func_list *l, const char *bdf);
 
-const char *func_kind(const struct func_row *r);
-const char *ability_name(enum ability a); /* NULL: unknown */
+const char *func_kind(const struct func_row *r); /* NULL: unknown */
+const char *ability_name(enum ability a);	 /* NULL: unknown */
 
 /*
  * Enable No Snoop again.  0; -ENODEV: gone.  A suspended function is not woken: f.suspended is

@@ -74,6 +74,19 @@ static void note_owner(const struct watch *w, const struct func_row *r, const st
 	watch_tell(w, r->d.bdf, text);
 }
 
+/* What it was before it fell asleep. */
+static void last_known(struct func_row *r, const struct func_row *o)
+{
+	r->f.port_type = o->f.port_type;
+	r->f.port_err = o->f.port_err;
+	r->f.port_why = o->f.port_why;
+	if (r->d.no_snoop == DEV_NO_SNOOP_UNKNOWN) {
+		r->d.no_snoop = o->d.no_snoop;
+		r->why_no_snoop = o->why_no_snoop;
+	}
+	func_judge(r);
+}
+
 /* What is followed from one list to the next. */
 static void carry_over(struct watch *w, struct func_list *old)
 {
@@ -90,12 +103,8 @@ static void carry_over(struct watch *w, struct func_list *old)
 		r->set_readings = o->set_readings;
 		r->changes = o->changes;
 		r->writes = o->writes;
-		/* What it was before it fell asleep. */
-		if (r->f.suspended && r->d.no_snoop == DEV_NO_SNOOP_UNKNOWN) {
-			r->d.no_snoop = o->d.no_snoop;
-			r->why_no_snoop = o->why_no_snoop;
-			func_judge(r);
-		}
+		if (r->f.suspended && r->f.vendor == o->f.vendor && r->f.device == o->f.device)
+			last_known(r, o);
 		note_change(w, r, o->d.no_snoop);
 		note_owner(w, r, &o->owner);
 	}
