@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "../../tools/wbinvdtop/bpf_obj.h"
+#include "../../tools/lib/procutil.h"
 #include "../../tools/wbinvdtop/vm_table.h"
 
 #define INIT_PIDNS  "pid:[4026531836]"
@@ -82,20 +82,20 @@ static void test_module_live(void **state)
 {
 	char full[PATH_MAX];
 
-	assert_false(bpf_obj_module_live(*state, "kvm"));
+	assert_false(proc_module_live(*state, "kvm"));
 	put(*state, "kvm", "initstate", "coming\n");
-	assert_false(bpf_obj_module_live(*state, "kvm"));
+	assert_false(proc_module_live(*state, "kvm"));
 	put(*state, "kvm", "initstate", "going\n");
-	assert_false(bpf_obj_module_live(*state, "kvm"));
+	assert_false(proc_module_live(*state, "kvm"));
 	/* The kernel gives no more while it takes the file away. */
 	put(*state, "kvm", "initstate", "");
-	assert_false(bpf_obj_module_live(*state, "kvm"));
+	assert_false(proc_module_live(*state, "kvm"));
 	put(*state, "kvm", "initstate", "live\n");
-	assert_true(bpf_obj_module_live(*state, "kvm"));
-	assert_false(bpf_obj_module_live(*state, "kvm_amd"));
+	assert_true(proc_module_live(*state, "kvm"));
+	assert_false(proc_module_live(*state, "kvm_amd"));
 	/* Built in. */
 	full_path(full, *state, "kvm_amd/parameters", NULL);
-	assert_true(bpf_obj_module_live(*state, "kvm_amd"));
+	assert_true(proc_module_live(*state, "kvm_amd"));
 }
 
 static void put_process(const char *root, const char *pid, const char *start)

@@ -13,6 +13,8 @@ BINARIES=${OUT:-}
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source-path=SCRIPTDIR source=../../scripts/vfio.sh
 . "$TOP/scripts/vfio.sh"
+# shellcheck source-path=SCRIPTDIR source=steps.sh
+. "$TOP/tests/vm/steps.sh"
 BINARIES=$(realpath -- "${BINARIES:-$TOP/build}")
 NOSNOOP=${NOSNOOP:-$BINARIES/nosnoop}
 BENCH=${BENCH:-$BINARIES/wbinvdbench}
@@ -122,15 +124,6 @@ held() {
 	runs "$NOSNOOP" advise --baseline "$TMP/rec" --min-overlap 2 --json
 	is 'advise: merely cleared is never called 4' "$(jq -r '.devices[] | "\(.bdf) \(.row) \(.verdict)"' "$OUT")" "$nic R6 not-shown"
 	done_testing
-}
-
-# step STEP [RESULT]: of the process that holds a function
-step() {
-	local said
-
-	printf '%s\n' "$1" >&"${HOLDER[1]}"
-	read -r -t 120 said <&"${HOLDER[0]}"
-	[[ $said == "$1: ${2:-0}" ]] || fail "step $1" "$said"
 }
 
 # shellcheck disable=SC2317 # its name is passed

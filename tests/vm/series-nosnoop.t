@@ -14,6 +14,8 @@ set -u -o pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/live.sh"
 # shellcheck source-path=SCRIPTDIR source=inject.sh
 . "$TOP/tests/vm/inject.sh"
+# shellcheck source-path=SCRIPTDIR source=steps.sh
+. "$TOP/tests/vm/steps.sh"
 
 KERNEL=${SERIES_KERNEL:-patched-7.2} MODULES=${SERIES_MODULES:-}
 NOSNOOP=${NOSNOOP:-$BINARIES/nosnoop}
@@ -33,15 +35,6 @@ listing() {
 	runs "$NOSNOOP" list --json "$@"
 	is "list $*: status" "$STATUS $(<"$ERR")" '0 '
 	cp -- "$OUT" "$TMP/list"
-}
-
-# step STEP [RESULT]: of the process that holds the functions
-step() {
-	local said
-
-	printf '%s\n' "$1" >&"${HOLDER[1]}"
-	read -r -t 120 said <&"${HOLDER[0]}"
-	[[ $said == "$1: ${2:-0}" ]] || fail "step $1" "$said"
 }
 
 # clear_bit BDF: Enable No Snoop, from the host; the PCI Express capability of an e1000e is at e0

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# For tests that go through steps of ncdma; read after live.sh.
+# For tests that go through steps of ncdma; read after lib.sh or live.sh.
 
 # Not empty: what this pattern matches is left out.
 NO_STEP=''
@@ -34,4 +34,13 @@ expect() {
 	steps
 	got=$("$HELPERS/ncdma" "${STEPS[@]}" 2>&1) || status=$?
 	same "$1" "${WANTED%$'\n'}" "$got" "$status"
+}
+
+# step STEP [RESULT]: of the process that holds functions, the coprocess HOLDER (ncdma -)
+step() {
+	local said
+
+	printf '%s\n' "$1" >&"${HOLDER[1]}"
+	read -r -t 120 said <&"${HOLDER[0]}"
+	[[ $said == "$1: ${2:-0}" ]] || fail "step $1" "$said"
 }

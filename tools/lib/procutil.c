@@ -239,6 +239,20 @@ bool proc_is_init_pidns(int procfd)
 	return n < 0 || !strcmp(link, INIT_PIDNS_LINK);
 }
 
+bool proc_module_live(const char *modules, const char *name)
+{
+	char path[PATH_MAX], state[16];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/%s/initstate", modules, name);
+	n = proc_read_attr(AT_FDCWD, path, state, sizeof(state));
+	if (n != -ENOENT)
+		return n > 0 && !strcmp(state, "live");
+	/* What is built in has no state, and is there from the start. */
+	snprintf(path, sizeof(path), "%s/%s", modules, name);
+	return !access(path, F_OK);
+}
+
 ino_t proc_module_identity(const char *name)
 {
 	char path[64];

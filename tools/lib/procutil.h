@@ -24,6 +24,14 @@ ssize_t proc_read_attr(int dirfd, const char *path, char *buf, size_t size);
 /* A number as sysfs prints them, "0x8086" or "c08086"; base as for strtoull(). */
 int proc_read_number(int dirfd, const char *path, int base, uint64_t *out);
 
+/*
+ * Whether a module below the directory modules, /sys/module but in tests, can be
+ * used: the kernel gives out neither its type information nor its functions
+ * while it is still initialized, or on its way out.  True also for one that is
+ * built in.
+ */
+bool proc_module_live(const char *modules, const char *name);
+
 /* What tells a loaded module from the one of that name that was loaded before; 0: it is not loaded. */
 ino_t proc_module_identity(const char *name);
 

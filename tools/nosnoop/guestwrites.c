@@ -71,16 +71,6 @@ static int try(struct guestwrites *g, enum by by)
 	return 0;
 }
 
-/* One that is being loaded has functions that nothing can be attached to yet. */
-static bool module_is_coming(void)
-{
-	char state[16];
-
-	return proc_read_attr(AT_FDCWD, "/sys/module/" MODULE "/initstate", state, sizeof(state)) >
-		       0 &&
-	       strcmp(state, "live");
-}
-
 /* Nothing that is attached to a function is run then, and nothing else tells. */
 static bool tracing_is_off(void)
 {
@@ -124,7 +114,7 @@ void guestwrites_read(struct guestwrites *g)
 		return;
 	}
 	now = proc_module_identity(MODULE);
-	if ((g->tried && now == g->identity) || (now && module_is_coming()))
+	if ((g->tried && now == g->identity) || (now && !proc_module_live("/sys/module", MODULE)))
 		return;
 	unload(g);
 	/* Built in, it may have no directory: once it is tried without one. */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
-#include <limits.h>
 #include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include "../lib/bpfutil.h"
 #include "../lib/dmalog.h"
 #include "../lib/log.h"
+#include "../lib/procutil.h"
 #include "bpf_obj.h"
 #include "kprobe_set.h"
 #include "wbinvd.skel.h"
@@ -137,34 +137,15 @@ static const struct rung {
 /* Why the rung under trial is refused, where it is known better than by errno. */
 static char last_complaint[256];
 
-bool bpf_obj_module_live(const char *modules, const char *name)
-{
-	char path[PATH_MAX], state[16] = "";
-	bool there = false;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s/initstate", modules, name);
-	f = fopen(path, "re");
-	if (f) {
-		there = fgets(state, sizeof(state), f);
-		fclose(f);
-		return there && !strcmp(state, "live\n");
-	}
-	/* What is built in has no state, and is there from the start. */
-	snprintf(path, sizeof(path), "%s/%s", modules, name);
-	return !access(path, F_OK);
-}
-
 static bool kvm_loaded(void)
 {
-	return bpf_obj_module_live(SYS_MODULE, "kvm");
+	return proc_module_live(SYS_MODULE, "kvm");
 }
 
 /* The reason of an exit is the vendor module's to know: its type information is needed. */
 static bool vendor_loaded(void)
 {
-	return bpf_obj_module_live(SYS_MODULE, "kvm_amd") ||
-	       bpf_obj_module_live(SYS_MODULE, "kvm_intel");
+	return proc_module_live(SYS_MODULE, "kvm_amd") || proc_module_live(SYS_MODULE, "kvm_intel");
 }
 
 bool bpf_obj_ftrace_off(void)

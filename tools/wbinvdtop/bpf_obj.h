@@ -59,14 +59,6 @@ void bpf_obj_close(struct bpf_obj *o);
  */
 bool bpf_obj_ftrace_off(void);
 
-/*
- * Whether a module below the directory modules, /sys/module but in tests, can be
- * used: the kernel gives out neither its type information nor its functions
- * while it is still initialized, or on its way out.  True also for one that is
- * built in.
- */
-bool bpf_obj_module_live(const char *modules, const char *name);
-
 /* Starts the next interval for maxima; returns the number of the one before. */
 uint32_t bpf_obj_next_epoch(struct bpf_obj *o);
 
