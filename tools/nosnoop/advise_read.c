@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The recordings of one side: wbinvdtop's through its replay, nosnoop's line by line. */
-#include "advise.h"
+#include "advise_side.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,146 +18,28 @@
 #define LINE_MAX_BYTES (32u << 20)
 #define LIMIT	       1000000000000000000ULL
 
-/* --- what is known of a side ---------------------------------------------- */
-
-struct adv_dev *side_find_dev(const struct adv_side *s, const char *bdf)
-{
-	for (size_t i = 0; i < s->nr_devs; i++)
-		if (!strcmp(s->devs[i].bdf, bdf))
-			return &s->devs[i];
-	return NULL;
-}
-
-static struct adv_dev *get_dev(struct adv_side *s, const char *bdf)
-{
-	struct adv_dev *d = side_find_dev(s, bdf), *grown;
-
-	if (d)
-		return d;
-	grown = reallocarray(s->devs, s->nr_devs + 1, sizeof(*grown));
-	if (!grown)
-		return NULL;
-	s->devs = grown;
-	d = &grown[s->nr_devs++];
-	memset(d, 0, sizeof(*d));
-	snprintf(d->bdf, sizeof(d->bdf), "%s", bdf);
-	d->blocks = d->can = d->alone = d->backdoor = TRI_UNKNOWN;
-	d->coverage = COVERAGE_UNKNOWN;
-	d->vendor = d->device = -1;
-	return d;
-}
-
-struct adv_vm *side_find_vm(const struct adv_side *s, const char *id, uint64_t start)
-{
-	for (size_t i = 0; id && i < s->nr_vms; i++)
-		if (!strcmp(s->vms[i].id, id) && s->vms[i].start == start)
-			return &s->vms[i];
-	return NULL;
-}
-
-static struct adv_vm *get_vm(struct adv_side *s, const char *id, uint64_t start, const char *name)
-{
-	struct adv_vm *vm = side_find_vm(s, id, start), *grown;
-
-	if (vm)
-		return vm;
-	grown = reallocarray(s->vms, s->nr_vms + 1, sizeof(*grown));
-	if (!grown)
-		return NULL;
-	s->vms = grown;
-	vm = &grown[s->nr_vms];
-	memset(vm, 0, sizeof(*vm));
-	vm->noncoherent = TRI_UNKNOWN;
-	vm->id = strdup(id);
-	vm->name = strdup(name ? name : id);
-	vm->start = start;
-	if (!vm->id || !vm->name) {
-		free(vm->id);
-		free(vm->name);
-		return NULL;
-	}
-	s->nr_vms++;
-	return vm;
-}
-
-static int replace(char **to, const char *from)
-{
-	char *copy;
-
-	if (!from || (*to && !strcmp(*to, from)))
-		return 0;
-	copy = strdup(from);
-	if (!copy)
-		return -ENOMEM;
-	free(*to);
-	*to = copy;
-	return 0;
-}
-
-/* A set bit was seen: no proof makes that undone. */
-static void set_can(struct adv_dev *d, bool can)
-{
-	if (can)
-		d->can = TRI_YES;
-	else if (d->can != TRI_YES)
-		d->can = TRI_NO;
-}
-
-static int take_kernel(struct adv_side *s, const char *kernel)
-{
-	if (s->kernel && kernel && strcmp(s->kernel, kernel))
-		s->kernels_differ = true;
-	return replace(&s->kernel, kernel);
-}
-
-static int take_name(struct adv_dev *d, const char *name)
-{
-	if (d->name && name && strcmp(d->name, name))
-		d->renamed = true;
-	return replace(&d->name, name);
-}
-
-void side_free(struct adv_side *s)
-{
-	for (size_t i = 0; i < s->nr_vms; i++) {
-		free(s->vms[i].id);
-		free(s->vms[i].name);
-		free(s->vms[i].points);
-	}
-	for (size_t i = 0; i < s->nr_devs; i++) {
-		free(s->devs[i].name);
-		free(s->devs[i].vm_id);
-		free(s->devs[i].proof);
-	}
-	free(s->vms);
-	free(s->devs);
-	free(s->files);
-	free(s->kernel);
-	memset(s, 0, sizeof(*s));
-}
-
 /* --- wbinvdtop's ---------------------------------------------------------- */
 
 static int add_top_device(struct adv_side *s, const struct wb_vm *vm, const struct wb_device *w)
 {
-	struct adv_dev *d = get_dev(s, w->bdf);
+	struct adv_dev *d = side_dev(s, w->bdf);
 
-	if (!d || take_name(d, w->name))
+	if (!d || side_dev_name(d, w->name))
 		return -ENOMEM;
 	if (w->snoop_control >= 0)
 		d->blocks = w->snoop_control ? TRI_YES : TRI_NO;
 	switch (w->no_snoop) {
 	case DEV_NO_SNOOP_ENABLED:
 		d->set++;
-		set_can(d, true);
+		side_dev_can(d, true);
 		break;
 	case DEV_NO_SNOOP_DISABLED:
 		d->clear++;
 		break;
 	case DEV_NO_SNOOP_HARDWIRED0:
 		d->clear++;
-		set_can(d, false);
-		if (!d->proof && replace(&d->proof, "the recorded kernel's probe"))
+		side_dev_can(d, false);
+		if (!d->proof && side_text(&d->proof, "the recorded kernel's probe"))
 			return -ENOMEM;
 		break;
 	case DEV_NO_SNOOP_UNKNOWN:
@@ -165,20 +47,19 @@ static int add_top_device(struct adv_side *s, const struct wb_vm *vm, const stru
 		break;
 	}
 	d->vm_start = vm->start;
-	return replace(&d->vm_id, vm->id);
+	return side_text(&d->vm_id, vm->id);
 }
 
 static int add_point(struct adv_vm *vm, int64_t wall_ns, const struct wb_counters *c)
 {
-	struct adv_point *grown, *p;
+	struct adv_point *p, *grown = side_grow(vm->points, &vm->nr_points, sizeof(*grown));
 	uint64_t emulation = c->emulation_ns - vm->emulation_first;
 	uint64_t stall = c->stall_ns - vm->stall_first;
 
-	grown = reallocarray(vm->points, vm->nr_points + 1, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	vm->points = grown;
-	p = &grown[vm->nr_points++];
+	p = &grown[vm->nr_points - 1];
 	p->wall_ns = wall_ns;
 	p->span_ns = wall_ns > vm->last_ns ? wall_ns - vm->last_ns : 0;
 	p->emulation_ns = emulation - vm->emulation_ns;
@@ -196,7 +77,7 @@ static int add_top_vm(struct adv_side *s, const struct wb_snapshot *snap, const 
 
 	if (!w->id)
 		return 0;
-	vm = get_vm(s, w->id, w->start, w->name);
+	vm = side_vm(s, w->id, w->start, w->name);
 	if (!vm)
 		return -ENOMEM;
 	if (w->noncoherent != WB_UNKNOWN)
@@ -229,7 +110,7 @@ static int read_top(struct adv_side *s, const char *path)
 	err = source_open_replay(&src, &cfg);
 	if (err)
 		return err;
-	err = take_kernel(s, src->kernel);
+	err = side_kernel(s, src->kernel);
 	while (!err) {
 		snap = snapshot_new();
 		if (!snap) {
@@ -249,6 +130,40 @@ static int read_top(struct adv_side *s, const char *path)
 }
 
 /* --- nosnoop's ------------------------------------------------------------ */
+
+/* A line of a recording, and the side that it is read into. */
+struct line {
+	struct adv_side *s;
+	const json_t *root;
+	const json_t *requests; /* NULL: it has none */
+	int64_t wall_ns;
+	bool watched; /* by watch; list sees one moment */
+};
+
+typedef int (*element_cb)(struct jread *j, struct line *l, const json_t *obj, size_t nr);
+
+/* The elements of an array of the line, which recordings of other versions may lack unless it is needed. */
+static int each_element(struct jread *j, struct line *l, const char *key, bool needed,
+			element_cb cb)
+{
+	json_t *array, *obj;
+	size_t i;
+	int err;
+
+	jread_at(j, "%s", "");
+	if (!needed && !json_object_get(l->root, key))
+		return 0;
+	err = jread_array(j, l->root, key, &array);
+	if (err)
+		return err;
+	json_array_foreach(array, i, obj) {
+		jread_at(j, "%s[%zu].", key, i);
+		err = cb(j, l, obj, i);
+		if (err)
+			return err;
+	}
+	return 0;
+}
 
 /* One of a few words, or null.  *i is its place, -1 for null. */
 static int read_word(struct jread *j, const json_t *obj, const char *key, const char *const *words,
@@ -272,7 +187,7 @@ static int read_word(struct jread *j, const json_t *obj, const char *key, const 
 
 static const char *rule_kind(int kind, int listed)
 {
-	/* In the order of words in read_function(). */
+	/* In the order of words in read_device(). */
 	static const char *const kinds[] = { "vf", "integrated", "display" };
 
 	if (kind >= 0 && kind < 3)
@@ -297,7 +212,7 @@ static int read_proof(struct jread *j, const json_t *obj, struct adv_dev *d)
 	if (!err && asprintf(&text, "%s, %s", by, when ? when : "at an unknown time") < 0)
 		err = -ENOMEM;
 	if (!err)
-		err = replace(&d->proof, text);
+		err = side_text(&d->proof, text);
 	free(by);
 	free(when);
 	free(text);
@@ -311,7 +226,7 @@ static int read_ability(struct jread *j, const json_t *obj, struct adv_dev *d)
 
 	if (err || can < 0)
 		return err;
-	set_can(d, can);
+	side_dev_can(d, can);
 	return can ? 0 : read_proof(j, obj, d);
 }
 
@@ -331,7 +246,7 @@ static int read_bit(struct jread *j, const json_t *obj, struct adv_dev *d)
 	else
 		*(bit < 0 ? &d->unread : bit == 0 ? &d->set : &d->clear) += 1;
 	if (bit == 0)
-		set_can(d, true);
+		side_dev_can(d, true);
 	if (!json_object_get(obj, "blocked"))
 		return 0;
 	err = jread_bool_null(j, obj, "blocked", &blocked);
@@ -356,8 +271,8 @@ static int read_owner(struct jread *j, struct adv_side *s, const json_t *obj, st
 		err = jread_u64_null(j, vm, "start", 0, LIMIT, &start, &null);
 	if (!err && id) {
 		d->vm_start = start;
-		err = replace(&d->vm_id, id);
-		if (!err && !get_vm(s, id, start, name))
+		err = side_text(&d->vm_id, id);
+		if (!err && !side_vm(s, id, start, name))
 			err = -ENOMEM;
 	}
 	free(id);
@@ -404,8 +319,9 @@ static int read_box(struct jread *j, const json_t *obj, size_t nr, struct adv_de
 	return err;
 }
 
-static int read_function(struct jread *j, struct adv_side *s, const json_t *obj, size_t nr,
-			 struct adv_dev **out)
+/* NULL in *out: a bridge, about whose own accesses nobody decides. */
+static int read_device(struct jread *j, struct adv_side *s, const json_t *obj, size_t nr,
+		       struct adv_dev **out)
 {
 	static const char *const kinds[] = { "vf", "integrated", "display", "endpoint",
 					     "pf", "bridge",	 NULL };
@@ -415,7 +331,6 @@ static int read_function(struct jread *j, struct adv_side *s, const json_t *obj,
 	struct adv_dev *d;
 	int kind, listed = -1, backdoor = -1, blocks = -1, err;
 
-	jread_at(j, "functions[%zu].", nr);
 	*out = NULL;
 	err = jread_str(j, obj, "bdf", &bdf);
 	if (!err && strlen(bdf) > 15)
@@ -432,11 +347,10 @@ static int read_function(struct jread *j, struct adv_side *s, const json_t *obj,
 		err = jread_bool_null(j, obj, "snoop_control", &blocks);
 	if (!err)
 		err = jread_u64_null(j, obj, "group_size", 0, 65536, &size, &null);
-	/* Nobody decides about a bridge's own accesses. */
 	if (err || kind == 5)
 		goto out;
-	d = get_dev(s, bdf);
-	err = !d || take_name(d, name) ? -ENOMEM : 0;
+	d = side_dev(s, bdf);
+	err = !d || side_dev_name(d, name) ? -ENOMEM : 0;
 	if (!err)
 		err = read_identity(j, obj, d);
 	if (err)
@@ -521,8 +435,7 @@ static int read_requests(struct jread *j, const json_t *requests, const json_t *
 }
 
 /* Time spent flushing for a VM at map and unmap, in the interval; null in one line: not known. */
-static int read_flush(struct jread *j, struct adv_side *s, const json_t *obj, size_t nr,
-		      int64_t wall_ns)
+static int read_flush(struct jread *j, struct line *l, const json_t *obj, size_t nr)
 {
 	uint64_t start = 0, ns = 0;
 	struct adv_vm *vm = NULL;
@@ -530,47 +443,27 @@ static int read_flush(struct jread *j, struct adv_side *s, const json_t *obj, si
 	char *id = NULL;
 	int err;
 
-	jread_at(j, "vms[%zu].", nr);
+	(void)nr;
 	err = jread_str_null(j, obj, "id", &id);
 	if (!err)
 		err = jread_u64_null(j, obj, "start", 0, LIMIT, &start, &no_start);
 	if (!err)
 		err = jread_u64_null(j, obj, "flush_ns", 0, LIMIT / 1000, &ns, &null);
 	if (!err && id)
-		vm = get_vm(s, id, start, NULL);
+		vm = side_vm(l->s, id, start, NULL);
 	if (!err && id && !vm)
 		err = -ENOMEM;
 	free(id);
 	if (err || !vm)
 		return err;
 	if (ns > LIMIT || vm->flush_ns > LIMIT)
-		return jread_bad(j, "vms[%zu].flush_ns is absurd", nr);
+		return jread_bad(j, "%sflush_ns is absurd", j->where);
 	if (!vm->flush_first_ns)
-		vm->flush_first_ns = wall_ns;
-	vm->flush_last_ns = wall_ns;
+		vm->flush_first_ns = l->wall_ns;
+	vm->flush_last_ns = l->wall_ns;
 	vm->flush_gap |= null;
 	vm->flush_known = !vm->flush_gap;
 	vm->flush_ns += ns;
-	return 0;
-}
-
-static int read_flushes(struct jread *j, struct adv_side *s, const json_t *root, int64_t wall_ns)
-{
-	json_t *vms, *obj;
-	size_t i;
-	int err;
-
-	jread_at(j, "%s", "");
-	if (!json_object_get(root, "vms"))
-		return 0;
-	err = jread_array(j, root, "vms", &vms);
-	if (err)
-		return err;
-	json_array_foreach(vms, i, obj) {
-		err = read_flush(j, s, obj, i, wall_ns);
-		if (err)
-			return err;
-	}
 	return 0;
 }
 
@@ -602,53 +495,43 @@ static int read_watched(struct jread *j, const json_t *obj, struct adv_dev *d, i
 	return err;
 }
 
-static int read_events(struct jread *j, struct adv_side *s, const json_t *root)
+static int read_function(struct jread *j, struct line *l, const json_t *obj, size_t nr)
 {
-	json_t *events, *obj;
+	struct adv_dev *d;
+	int err = read_device(j, l->s, obj, nr, &d);
+
+	if (!err && d && l->watched)
+		err = read_watched(j, obj, d, l->wall_ns);
+	if (!err && d && l->requests)
+		err = read_requests(j, l->requests, obj, d);
+	return err;
+}
+
+static int read_event(struct jread *j, struct line *l, const json_t *obj, size_t nr)
+{
+	const char *kind = json_string_value(json_object_get(obj, "kind"));
+	const char *bdf = json_string_value(json_object_get(obj, "device"));
+	struct adv_dev *d = bdf ? side_find_dev(l->s, bdf) : NULL;
 	uint64_t op = 0;
-	size_t i;
 	int err;
 
-	jread_at(j, "%s", "");
-	if (!json_object_get(root, "events"))
+	(void)nr;
+	if (!d || !kind || strcmp(kind, dmalog_kind_name(DMALOG_NO_SNOOP)))
 		return 0;
-	err = jread_array(j, root, "events", &events);
-	if (err)
-		return err;
-	json_array_foreach(events, i, obj) {
-		const char *kind = json_string_value(json_object_get(obj, "kind"));
-		const char *bdf = json_string_value(json_object_get(obj, "device"));
-		struct adv_dev *d = bdf ? side_find_dev(s, bdf) : NULL;
-
-		if (!d || !kind || strcmp(kind, dmalog_kind_name(DMALOG_NO_SNOOP)))
-			continue;
-		jread_at(j, "events[%zu].", i);
-		err = jread_u64(j, obj, "op", 0, UINT32_MAX, &op);
-		if (err)
-			return err;
-		if (op == DMALOG_OP_BLOCK || op == DMALOG_OP_REASSERT)
-			d->blocking_ops++;
-		else
-			d->let_go = true;
-	}
-	return 0;
+	err = jread_u64(j, obj, "op", 0, UINT32_MAX, &op);
+	if (op == DMALOG_OP_BLOCK || op == DMALOG_OP_REASSERT)
+		d->blocking_ops++;
+	else
+		d->let_go = true;
+	return err;
 }
 
-static bool is_watched(const json_t *root)
+static int read_head(struct jread *j, struct line *l)
 {
-	const char *command = json_string_value(json_object_get(root, "command"));
-
-	return command && !strcmp(command, "watch");
-}
-
-static int read_frame(struct jread *j, struct adv_side *s, const json_t *root, int64_t wall_ns)
-{
-	json_t *functions, *requests = json_object_get(root, "requests"), *obj;
+	struct adv_side *s = l->s;
 	uint64_t cpus = 0;
-	struct adv_dev *d;
 	char *text = NULL;
-	size_t i;
-	int err = jread_str(j, root, "schema", &text);
+	int err = jread_str(j, l->root, "schema", &text);
 
 	if (!err && strcmp(text, NS_SCHEMA))
 		err = jread_bad(
@@ -657,53 +540,53 @@ static int read_frame(struct jread *j, struct adv_side *s, const json_t *root, i
 	free(text);
 	text = NULL;
 	if (!err)
-		err = jread_str(j, root, "kernel", &text);
+		err = jread_str(j, l->root, "kernel", &text);
 	if (!err)
-		err = take_kernel(s, text);
+		err = side_kernel(s, text);
 	free(text);
-	if (!err && json_object_get(root, "cpus")) {
-		err = jread_u64(j, root, "cpus", 1, 1 << 20, &cpus);
+	if (!err && json_object_get(l->root, "cpus")) {
+		err = jread_u64(j, l->root, "cpus", 1, 1 << 20, &cpus);
 		/* CPUs that come and go: the fewest make the cost the highest. */
 		if (!err && (!s->cpus || cpus < s->cpus))
 			s->cpus = cpus;
 	}
-	if (!err && requests && !json_is_object(requests))
+	if (!err && l->requests && !json_is_object(l->requests))
 		err = jread_bad(j, "requests is not an object");
-	if (!err)
-		err = jread_array(j, root, "functions", &functions);
+	return err;
+}
+
+static int read_frame(struct jread *j, struct line *l)
+{
+	const char *command = json_string_value(json_object_get(l->root, "command"));
+	int err;
+
+	l->requests = json_object_get(l->root, "requests");
+	l->watched = command && !strcmp(command, "watch");
+	err = read_head(j, l);
 	if (err)
 		return err;
-	s->lines++;
-	json_array_foreach(functions, i, obj) {
-		err = read_function(j, s, obj, i, &d);
-		if (!err && d && requests)
-			err = read_requests(j, requests, obj, d);
-		jread_at(j, "functions[%zu].", i);
-		if (!err && d && is_watched(root))
-			err = read_watched(j, obj, d, wall_ns);
-		if (err)
-			return err;
-	}
-	err = read_events(j, s, root);
-	return err ? err : read_flushes(j, s, root, wall_ns);
+	l->s->lines++;
+	err = each_element(j, l, "functions", true, read_function);
+	if (!err)
+		err = each_element(j, l, "events", false, read_event);
+	return err ? err : each_element(j, l, "vms", false, read_flush);
 }
 
 int side_watch_line(struct adv_side *s, const char *text, size_t len, char **error)
 {
 	struct jread j = { 0 };
-	json_error_t jerr;
-	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &jerr);
-	int64_t wall_ns = 0;
+	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	struct line l = { .s = s, .root = root };
 	int err;
 
 	if (!root || !json_is_object(root))
 		err = jread_bad(&j, "not a JSON object");
 	else
-		err = jread_time(&j, root, "time", &wall_ns);
+		err = jread_time(&j, root, "time", &l.wall_ns);
 	/* What was looked at once, by list, holds whenever it was. */
 	if (!err && (json_integer_value(json_object_get(root, "interval_ns")) == 0 ||
-		     (wall_ns >= s->from_ns && wall_ns <= s->to_ns)))
-		err = read_frame(&j, s, root, wall_ns);
+		     (l.wall_ns >= s->from_ns && l.wall_ns <= s->to_ns)))
+		err = read_frame(&j, &l);
 	json_decref(root);
 	*error = j.error;
 	return err;
@@ -796,7 +679,7 @@ static int peek_line(void *ctx, const char *line, size_t len, unsigned long nr)
 	return 0;
 }
 
-static int peek_file(struct adv_file *file)
+int recording_peek(struct adv_file *file)
 {
 	struct peek p = { .file = file };
 	int err = each_line(file->path, peek_line, &p);
@@ -829,117 +712,9 @@ static int on_watch_line(void *ctx, const char *line, size_t len, unsigned long 
 	return err;
 }
 
-/* What all recordings have in common; lists of one line hold at any time. */
-static int find_window(struct adv_side *s, uint64_t min_overlap_ns)
+int recording_read(struct adv_side *s, struct adv_file *file)
 {
-	const struct adv_file *a = NULL, *b = NULL;
-	int64_t span;
+	struct watch_ctx w = { s, file->path };
 
-	s->from_ns = INT64_MIN;
-	s->to_ns = INT64_MAX;
-	for (size_t i = 0; i < s->nr_files; i++) {
-		const struct adv_file *f = &s->files[i];
-
-		if (f->lines < 2 && f->is_watch)
-			continue;
-		if (f->first_ns > s->from_ns) {
-			s->from_ns = f->first_ns;
-			a = f;
-		}
-		if (f->last_ns < s->to_ns) {
-			s->to_ns = f->last_ns;
-			b = f;
-		}
-	}
-	if (!a || !b)
-		return 0;
-	span = s->to_ns - s->from_ns;
-	if (span >= 0 && (uint64_t)span >= min_overlap_ns)
-		return 0;
-	if (span < 0)
-		span = 0;
-	if (a == b)
-		log_err("%s lasts %.1f s, less than the %.1f s of --min-overlap", a->path,
-			(double)span / NSEC_PER_SEC, (double)min_overlap_ns / NSEC_PER_SEC);
-	else
-		log_err("%s and %s have %.1f s in common, less than the %.1f s of --min-overlap",
-			a->path, b->path, (double)span / NSEC_PER_SEC,
-			(double)min_overlap_ns / NSEC_PER_SEC);
-	return -EINVAL;
-}
-
-/* A VM that both kinds of recordings should have, and do not. */
-static int check_vms(const struct adv_side *s)
-{
-	bool top = false, watch = false;
-	size_t both = 0, of_devs = 0;
-
-	for (size_t i = 0; i < s->nr_files; i++) {
-		top |= !s->files[i].is_watch;
-		watch |= s->files[i].is_watch && s->files[i].lines > 1;
-	}
-	if (!top || !watch)
-		return 0;
-	for (size_t i = 0; i < s->nr_devs; i++) {
-		const struct adv_dev *d = &s->devs[i];
-		const struct adv_vm *vm = side_find_vm(s, d->vm_id, d->vm_start);
-
-		of_devs += d->vm_id && d->kind;
-		both += vm && vm->seen;
-	}
-	if (!of_devs || both)
-		return 0;
-	log_err("the recordings of the %s have no VM in common (by id and start): they are of different VMs or hosts",
-		s->name);
-	return -EINVAL;
-}
-
-/* Proofs, and all else, are of one device of one host. */
-static int check_devs(const struct adv_side *s)
-{
-	if (s->kernels_differ) {
-		log_err("the recordings of the %s are of different kernels or hosts: they do not belong together",
-			s->name);
-		return -EINVAL;
-	}
-	for (size_t i = 0; i < s->nr_devs; i++) {
-		const struct adv_dev *d = &s->devs[i];
-
-		if (d->renamed) {
-			log_err("the recordings of the %s have different devices at %s: they do not belong together",
-				s->name, d->bdf);
-			return -EINVAL;
-		}
-		if (d->proof && d->can == TRI_YES) {
-			log_err("the recordings of the %s contradict each other: %s is proven unable (%s), but its bit was set or could be; give those of one device only",
-				s->name, d->bdf, d->proof);
-			return -EINVAL;
-		}
-	}
-	return 0;
-}
-
-int side_read(struct adv_side *s, const char *const *paths, size_t n, uint64_t min_overlap_ns)
-{
-	int err = 0;
-
-	s->files = calloc(n, sizeof(*s->files));
-	if (!s->files)
-		return -ENOMEM;
-	s->nr_files = n;
-	for (size_t i = 0; !err && i < n; i++) {
-		s->files[i].path = paths[i];
-		err = peek_file(&s->files[i]);
-	}
-	if (!err)
-		err = find_window(s, min_overlap_ns);
-	for (size_t i = 0; !err && i < n; i++) {
-		struct watch_ctx w = { s, paths[i] };
-
-		err = s->files[i].is_watch ? each_line(paths[i], on_watch_line, &w) :
-					     read_top(s, paths[i]);
-	}
-	if (!err)
-		err = check_devs(s);
-	return err ? err : check_vms(s);
+	return file->is_watch ? each_line(file->path, on_watch_line, &w) : read_top(s, file->path);
 }

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What is known of a side, and whether its recordings belong together. */
+#include "advise_side.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../lib/log.h"
+
+#define NSEC_PER_SEC 1000000000LL
+
+void *side_grow(void *array, size_t *n, size_t size)
+{
+	char *grown = reallocarray(array, *n + 1, size);
+
+	if (grown)
+		memset(grown + (*n)++ * size, 0, size);
+	return grown;
+}
+
+struct adv_dev *side_find_dev(const struct adv_side *s, const char *bdf)
+{
+	for (size_t i = 0; i < s->nr_devs; i++)
+		if (!strcmp(s->devs[i].bdf, bdf))
+			return &s->devs[i];
+	return NULL;
+}
+
+struct adv_dev *side_dev(struct adv_side *s, const char *bdf)
+{
+	struct adv_dev *d = side_find_dev(s, bdf), *grown;
+
+	if (d)
+		return d;
+	grown = side_grow(s->devs, &s->nr_devs, sizeof(*grown));
+	if (!grown)
+		return NULL;
+	s->devs = grown;
+	d = &grown[s->nr_devs - 1];
+	snprintf(d->bdf, sizeof(d->bdf), "%s", bdf);
+	d->blocks = d->can = d->alone = d->backdoor = TRI_UNKNOWN;
+	d->coverage = COVERAGE_UNKNOWN;
+	d->vendor = d->device = -1;
+	return d;
+}
+
+struct adv_vm *side_find_vm(const struct adv_side *s, const char *id, uint64_t start)
+{
+	for (size_t i = 0; id && i < s->nr_vms; i++)
+		if (!strcmp(s->vms[i].id, id) && s->vms[i].start == start)
+			return &s->vms[i];
+	return NULL;
+}
+
+struct adv_vm *side_vm(struct adv_side *s, const char *id, uint64_t start, const char *name)
+{
+	struct adv_vm *vm = side_find_vm(s, id, start), *grown;
+
+	if (vm)
+		return vm;
+	grown = side_grow(s->vms, &s->nr_vms, sizeof(*grown));
+	if (!grown)
+		return NULL;
+	s->vms = grown;
+	vm = &grown[s->nr_vms - 1];
+	vm->noncoherent = TRI_UNKNOWN;
+	vm->start = start;
+	if (!side_text(&vm->id, id) && !side_text(&vm->name, name ? name : id))
+		return vm;
+	free(vm->id);
+	s->nr_vms--;
+	return NULL;
+}
+
+int side_text(char **to, const char *from)
+{
+	char *copy;
+
+	if (!from || (*to && !strcmp(*to, from)))
+		return 0;
+	copy = strdup(from);
+	if (!copy)
+		return -ENOMEM;
+	free(*to);
+	*to = copy;
+	return 0;
+}
+
+void side_dev_can(struct adv_dev *d, bool can)
+{
+	if (can)
+		d->can = TRI_YES;
+	else if (d->can != TRI_YES)
+		d->can = TRI_NO;
+}
+
+int side_kernel(struct adv_side *s, const char *kernel)
+{
+	if (s->kernel && kernel && strcmp(s->kernel, kernel))
+		s->kernels_differ = true;
+	return side_text(&s->kernel, kernel);
+}
+
+int side_dev_name(struct adv_dev *d, const char *name)
+{
+	if (d->name && name && strcmp(d->name, name))
+		d->renamed = true;
+	return side_text(&d->name, name);
+}
+
+void side_free(struct adv_side *s)
+{
+	for (size_t i = 0; i < s->nr_vms; i++) {
+		free(s->vms[i].id);
+		free(s->vms[i].name);
+		free(s->vms[i].points);
+	}
+	for (size_t i = 0; i < s->nr_devs; i++) {
+		free(s->devs[i].name);
+		free(s->devs[i].vm_id);
+		free(s->devs[i].proof);
+	}
+	free(s->vms);
+	free(s->devs);
+	free(s->files);
+	free(s->kernel);
+	memset(s, 0, sizeof(*s));
+}
+
+/* What all recordings have in common; lists of one line hold at any time. */
+static int find_window(struct adv_side *s, uint64_t min_overlap_ns)
+{
+	const struct adv_file *a = NULL, *b = NULL;
+	int64_t span;
+
+	s->from_ns = INT64_MIN;
+	s->to_ns = INT64_MAX;
+	for (size_t i = 0; i < s->nr_files; i++) {
+		const struct adv_file *f = &s->files[i];
+
+		if (f->lines < 2 && f->is_watch)
+			continue;
+		if (f->first_ns > s->from_ns) {
+			s->from_ns = f->first_ns;
+			a = f;
+		}
+		if (f->last_ns < s->to_ns) {
+			s->to_ns = f->last_ns;
+			b = f;
+		}
+	}
+	if (!a || !b)
+		return 0;
+	span = s->to_ns - s->from_ns;
+	if (span >= 0 && (uint64_t)span >= min_overlap_ns)
+		return 0;
+	if (span < 0)
+		span = 0;
+	if (a == b)
+		log_err("%s lasts %.1f s, less than the %.1f s of --min-overlap", a->path,
+			(double)span / NSEC_PER_SEC, (double)min_overlap_ns / NSEC_PER_SEC);
+	else
+		log_err("%s and %s have %.1f s in common, less than the %.1f s of --min-overlap",
+			a->path, b->path, (double)span / NSEC_PER_SEC,
+			(double)min_overlap_ns / NSEC_PER_SEC);
+	return -EINVAL;
+}
+
+/* A VM that both kinds of recordings should have, and do not. */
+static int check_vms(const struct adv_side *s)
+{
+	bool top = false, watch = false;
+	size_t both = 0, of_devs = 0;
+
+	for (size_t i = 0; i < s->nr_files; i++) {
+		top |= !s->files[i].is_watch;
+		watch |= s->files[i].is_watch && s->files[i].lines > 1;
+	}
+	if (!top || !watch)
+		return 0;
+	for (size_t i = 0; i < s->nr_devs; i++) {
+		const struct adv_dev *d = &s->devs[i];
+		const struct adv_vm *vm = side_find_vm(s, d->vm_id, d->vm_start);
+
+		of_devs += d->vm_id && d->lines;
+		both += vm && vm->seen;
+	}
+	if (!of_devs || both)
+		return 0;
+	log_err("the recordings of the %s have no VM in common (by id and start): they are of different VMs or hosts",
+		s->name);
+	return -EINVAL;
+}
+
+/* Proofs, and all else, are of one device of one host. */
+static int check_devs(const struct adv_side *s)
+{
+	if (s->kernels_differ) {
+		log_err("the recordings of the %s are of different kernels or hosts: they do not belong together",
+			s->name);
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < s->nr_devs; i++) {
+		const struct adv_dev *d = &s->devs[i];
+
+		if (d->renamed) {
+			log_err("the recordings of the %s have different devices at %s: they do not belong together",
+				s->name, d->bdf);
+			return -EINVAL;
+		}
+		if (d->proof && d->can == TRI_YES) {
+			log_err("the recordings of the %s contradict each other: %s is proven unable (%s), but its bit was set or could be; give those of one device only",
+				s->name, d->bdf, d->proof);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+int side_read(struct adv_side *s, const char *const *paths, size_t n, uint64_t min_overlap_ns)
+{
+	int err = 0;
+
+	s->files = calloc(n, sizeof(*s->files));
+	if (!s->files)
+		return -ENOMEM;
+	s->nr_files = n;
+	for (size_t i = 0; !err && i < n; i++) {
+		s->files[i].path = paths[i];
+		err = recording_peek(&s->files[i]);
+	}
+	if (!err)
+		err = find_window(s, min_overlap_ns);
+	for (size_t i = 0; !err && i < n; i++)
+		err = recording_read(s, &s->files[i]);
+	if (!err)
+		err = check_devs(s);
+	return err ? err : check_vms(s);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Between advise_join.c, which keeps what is known of a side and decides whether
+ * its recordings belong together, and advise_read.c, which reads them into it.
+ */
+#ifndef ADVISE_SIDE_H
+#define ADVISE_SIDE_H
+
+#include "advise.h"
+
+/* --- advise_join.c --------------------------------------------------------- */
+
+/* The array with a zeroed element more, counted in *n; NULL: no memory, and it is as it was. */
+void *side_grow(void *array, size_t *n, size_t size);
+
+/* The device or VM, added where it is new; NULL: no memory.  name: NULL for the id. */
+struct adv_dev *side_dev(struct adv_side *s, const char *bdf);
+struct adv_vm *side_vm(struct adv_side *s, const char *id, uint64_t start, const char *name);
+
+/* The text becomes a copy of from, unless that is NULL.  0 or -ENOMEM, as the next two. */
+int side_text(char **to, const char *from);
+
+/* What two recordings tell differently is noted, and refused in the end. */
+int side_kernel(struct adv_side *s, const char *kernel);
+int side_dev_name(struct adv_dev *d, const char *name);
+
+/* A set bit was seen: no proof makes that undone. */
+void side_dev_can(struct adv_dev *d, bool can);
+
+/* --- advise_read.c --------------------------------------------------------- */
+
+/* Kind, first and last time and number of lines.  0 or a negative errno after a sentence. */
+int recording_peek(struct adv_file *file);
+
+/* What the recording tells of the side's time in common.  As above. */
+int recording_read(struct adv_side *s, struct adv_file *file);
+
+#endif /* ADVISE_SIDE_H */
