@@ -122,7 +122,7 @@ fixture 'R4: a candidate in box 3' 'R4 1-to-3-pays high' --baseline "$TMP/topco"
 	--candidate "$TMP/top" --candidate "$TMP/rec" --ab "$TMP/ab"
 
 watch_rec $T 100 '[dev]' >"$TMP/box3"
-watch_rec $((T + 1000)) 100 '[dev + {no_snoop: "disabled", ability: null, blocked: true}]' >"$TMP/held"
+watch_rec $((T + 1000)) 100 '[dev + {no_snoop: "disabled", ability: null, blocked: true, no_snoop_operations: 0}]' >"$TMP/held"
 fixture 'R5: blocked through the whole candidate' 'R5 3-to-4-safe high' --baseline "$TMP/box3" --candidate "$TMP/held"
 like 'R5: what applies it' "$(jq -r '.devices[0].apply' "$TMP/advice")" 'VFIO_DEVICE_FEATURE_PCI_NO_SNOOP, op 1'
 fixture 'R5: no candidate' 'R5 3-to-4-unproven medium' --baseline "$TMP/box3"
@@ -167,6 +167,9 @@ worse high '.functions[0].set_readings = 1'
 worse high ".events = [$op 0}]"
 worse high ".events = [$op 1}, $op 0}]"
 worse medium '.functions[0].no_snoop_operations = 1'
+worse medium '.functions[0].no_snoop_operations = null'
+worse medium 'del(.functions[0].no_snoop_operations)'
+worse medium '.log = {lost_events: 1, lost_maps: 0}'
 worse medium ".functions[0].no_snoop_operations = 2 | .events = [$op 1}]"
 worse high '.functions[0].backdoor = true'
 worse high '.functions[0].listed = true'
@@ -227,6 +230,58 @@ watch_rec $T 59 '[dev]' >"$TMP/rec"
 refused 'an overlap of 59 s' 2 'lasts 59\.0 s, less than the 60\.0 s of --min-overlap' "$TOOL" advise --baseline "$TMP/rec"
 fixture '--min-overlap is the threshold' 'R5 3-to-4-unproven medium' --baseline "$TMP/rec" --min-overlap 59
 
+# ---- gaps ---------------------------------------------------------------------------------------
+# A line stands for the interval before it; what lies between two lines that do not follow each other was watched
+# by nobody.
+
+# held FROM SECONDS
+held() {
+	watch_rec "$1" "$2" '[dev + {no_snoop: "disabled", ability: null, blocked: true, no_snoop_operations: 0}]'
+}
+{
+	held $((T + 1000)) 60
+	held $((T + 1300)) 60
+} >"$TMP/two"
+fixture 'BLOCK in two recordings, 240 s apart' 'R5 3-to-4-unproven medium' --baseline "$TMP/box3" --candidate "$TMP/two"
+like 'and why' "$(jq -r '.devices[0].inputs.block_held.source' "$TMP/advice")" 'nobody watched'
+held $((T + 1000)) 360 >"$TMP/whole"
+for order in "two whole" "whole two"; do
+	read -r one two <<<"$order"
+	fixture "unless another recording has no gap ($order)" 'R5 3-to-4-safe high' \
+		--baseline "$TMP/box3" --candidate "$TMP/$one" --candidate "$TMP/$two"
+done
+# Only what is in the time in common counts: to 1,050 s, before the gap; to 1,350 s, in it and behind it
+for end in 50:safe 150:unproven 350:unproven; do
+	top_rec $((T + 990)) $((10 + ${end%:*})) 0 0 '{devices: []}' >"$TMP/topc"
+	advise --baseline "$TMP/box3" --candidate "$TMP/two" --candidate "$TMP/topc" --min-overlap 40
+	is "a gap from 60 to 300 s, in common until ${end%:*} s" "$(verdict_of | cut -d ' ' -f 2)" "3-to-4-${end#*:}"
+done
+jq -c 'if .interval_ns > 0 then .interval_ns = 1000000000 else . end' "$TMP/held" >"$TMP/missing"
+refused 'lines are missing: too little is left' 2 'missing was not watched for 99\.0 s.*of the 100\.0 s in common is less than the 60\.0 s' \
+	"$TOOL" advise --baseline "$TMP/box3" --candidate "$TMP/missing"
+fixture 'lines are missing' 'R5 3-to-4-unproven medium' --baseline "$TMP/box3" --candidate "$TMP/missing" --min-overlap 1
+refused 'two short recordings in one file' 2 'two was not watched for 240\.0 s' \
+	"$TOOL" advise --baseline "$TMP/two" --min-overlap 121
+# M: 2 s of flushes in two recordings of 60 s on 4 CPUs are 0.417 % of their time, not 0.139 %.
+for from in 0 300; do
+	watch_rec $((T + from)) 60 '[dev + {snoop_control: true}]' '{vms: [{id: "100-9", start: 5000, flush_ns: 500000000}]}'
+done >"$TMP/rec"
+advise --baseline "$TMP/rec"
+is 'M: not over a gap' "$(jq '.devices[0].inputs.m.value * 1000 | round' "$TMP/advice")" 417
+advise --baseline "$TMP/top" --baseline "$TMP/box1" --baseline "$TMP/box1"
+is 'M: two recordings of the same time have it once' "$(jq '.devices[0].inputs.m.value' "$TMP/advice")" 0.25
+jq -c '.log = {lost_events: 0, lost_maps: 3}' "$TMP/box1" >"$TMP/rec"
+advise --baseline "$TMP/rec"
+is 'M: some of it was lost' "$(jq -r '.devices[0].inputs.m | "\(.value) \(.source)"' "$TMP/advice")" \
+	'null some of what the kernel told of flushes was lost'
+watch_rec $T 100 '[dev + {snoop_control: null}]' '{requests: counting(3)}' >"$TMP/rec"
+advise --baseline "$TMP/rec" --baseline "$TMP/rec"
+is 'two recordings count the same requests' "$(jq '.devices[0].inputs.h.value' "$TMP/advice")" 6
+# Two operations, of which one is told, to two watchers
+jq -c '.functions[0].no_snoop_operations = 2 | if .interval_ns > 0 then .events = [{kind: "no_snoop", device: "0000:01:00.0", op: 1}]
+	else . end' "$TMP/held" >"$TMP/rec"
+fixture 'and hear the same operations' 'R5 3-to-4-unproven medium' --baseline "$TMP/box3" --candidate "$TMP/rec" --candidate "$TMP/rec"
+
 # ---- joining ------------------------------------------------------------------------------------
 
 watch_rec $((T + 60)) 100 '[dev]' >"$TMP/rec"
@@ -242,7 +297,9 @@ refused 'a candidate with other devices' 2 'no device in common' "$TOOL" advise 
 refused 'an A/B of another device' 2 'is about 0000:01:00\.0, which is not in the baseline' \
 	"$TOOL" advise --baseline "$TMP/rec" --ab "$TMP/ab"
 watch_rec $T 100 '[cleared]' >"$TMP/rec"
-watch_rec 1 0 '[unable]' | head -n 1 >"$TMP/list"
+watch_rec 1 0 '[unable]' | head -n 1 | jq -c '.command = "list"' >"$TMP/list"
+cat "$TMP/list" "$TMP/list" | awk 'NR == 2 { sub(/"time":"[^"]*"/, "\"time\":\"1970-01-01T00:00:06Z\"") } 1' >"$TMP/lists"
+fixture 'as do two lists in one file' 'R1 costs-nothing medium' --baseline "$TMP/lists" --baseline "$TMP/rec"
 fixture 'a list made at another time adds what it proves' 'R1 costs-nothing medium' --baseline "$TMP/list" --baseline "$TMP/rec"
 
 # A kind that could not be read is none: neither a proof nor a block makes such a device box 4.
@@ -339,6 +396,10 @@ head -c 300 "$TMP/box3" >"$TMP/cut"
 jq -c 'del(.functions[0].kind)' "$TMP/box3" >"$TMP/nokind"
 jq -c '.functions[0].ability = "cannot"' "$TMP/box3" >"$TMP/noproof"
 jq -c '.functions[0].suspended = 3' "$TMP/box3" >"$TMP/nobool"
+jq -c '.functions += .functions' "$TMP/box3" >"$TMP/twice"
+jq -c '.vms += .vms' "$TMP/box3" >"$TMP/vmtwice"
+jq -c '.interval_ns = "1"' "$TMP/box3" >"$TMP/nointerval"
+jq -c '.log = {lost_events: -1}' "$TMP/box3" >"$TMP/nolost"
 jq -c '.runs |= .[1:]' "$TMP/ab" >"$TMP/ab7"
 jq -c '.runs[1].policy = "a"' "$TMP/ab" >"$TMP/aborder"
 jq -c '.runs[1].score = 0' "$TMP/ab" >"$TMP/abzero"
@@ -365,6 +426,10 @@ done <<TABLE
 --baseline $TMP/cut2|line 2: not a JSON object
 --baseline $TMP/nokind|functions\[0\]\.kind is missing
 --baseline $TMP/noproof|"cannot" without a proof
+--baseline $TMP/twice|functions\[1\]\.bdf is there twice
+--baseline $TMP/vmtwice|vms\[1\]\.id is there twice
+--baseline $TMP/nointerval|interval_ns
+--baseline $TMP/nolost|log\.lost_events
 --baseline $TMP/nobool|functions\[0\]\.suspended
 --baseline $TMP/top|the baseline holds no devices
 --baseline $TMP/box3 -D 0000:0f:00.0|0000:0f:00\.0 is not in the baseline

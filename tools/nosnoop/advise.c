@@ -163,12 +163,16 @@ static enum tri block_held(const struct advice_list *l, const struct adv_dev *ba
 		return TRI_UNKNOWN;
 	if (d->unblocked || d->set || d->let_go)
 		return TRI_NO;
-	*why = "no recording of nosnoop watch shows the device over --min-overlap of the candidate";
-	if (d->watched < 2 || (double)(d->watched_last_ns - d->watched_first_ns) <
-				      l->cfg->threshold[RULE_T_min_overlap] * 1e9)
+	*why = s->gap && !s->unbroken_ns ?
+		       "in a part of the candidate nobody watched: lines are missing, or a file is several recordings" :
+		       "no recording of nosnoop watch shows the device over --min-overlap of the candidate";
+	if (d->watched < 2 || (double)s->unbroken_ns < l->cfg->threshold[RULE_T_min_overlap] * 1e9)
+		return TRI_UNKNOWN;
+	*why = "what VFIO did to the bit in the candidate was not heard from the kernel, or not all of it";
+	if (d->unheard || s->events_lost)
 		return TRI_UNKNOWN;
 	*why = "VFIO acted on the bit in the candidate, and the recordings do not tell how";
-	if (d->ops > d->blocking_ops)
+	if (d->untold)
 		return TRI_UNKNOWN;
 	*why = "the candidate's recordings do not tell it";
 	return d->blocked && d->blocked == s->lines && d->lines == s->lines && !d->unread ?
@@ -205,12 +209,14 @@ bool advice_share(const struct advice_list *l, const struct adv_vm *vm, bool sta
 /* From nosnoop's recordings alone. */
 static bool flush_share(const struct advice_list *l, const struct adv_vm *vm, double *pct)
 {
-	double span = vm ? vm->flush_last_ns - vm->flush_first_ns : 0;
+	double least = l->cfg->threshold[RULE_T_min_overlap] * 1e9;
 
-	if (!vm || !vm->flush_known || span <= 0 ||
-	    span < l->cfg->threshold[RULE_T_min_overlap] * 1e9)
+	/* Two recordings of the same time have it twice, and a gap between two lines is no time of it. */
+	if (!vm || !vm->flush_known || vm->flush_lost || !vm->flush_span_ns ||
+	    (double)vm->flush_span_ns < least ||
+	    (double)(vm->flush_last_ns - vm->flush_first_ns) < least)
 		return false;
-	*pct = 100 * (double)vm->flush_ns / (span * advice_cpus(l, vm)->n);
+	*pct = 100 * (double)vm->flush_ns / ((double)vm->flush_span_ns * advice_cpus(l, vm)->n);
 	return true;
 }
 
@@ -220,6 +226,8 @@ static const char *why_no_m(const struct adv_vm *vm)
 		return "no nosnoop recording of the device's VM";
 	if (!vm->flush_known)
 		return "the kernel did not report its flushes: it has no such tracepoints, or the VM a container of VFIO (type 1)";
+	if (vm->flush_lost)
+		return "some of what the kernel told of flushes was lost";
 	return "its VM was there for less than --min-overlap";
 }
 

@@ -36,9 +36,11 @@ struct adv_vm {
 		last_ns; /* wall clock of its first and last reading in the time in common */
 	bool times_known, stalls_known, seen;
 	uint64_t emulation_first, emulation_ns, stall_first, stall_ns;
-	bool flush_known, flush_gap;
+	bool flush_known, flush_gap, flush_lost;
 	uint64_t flush_ns;		       /* at map and unmap */
+	uint64_t flush_span_ns;		       /* the time in which that was */
 	int64_t flush_first_ns, flush_last_ns; /* wall clock of the readings that tell it */
+	unsigned int line;		       /* the last of adv_side.lines that has it */
 	struct adv_point *points;
 	size_t nr_points;
 };
@@ -57,23 +59,36 @@ struct adv_dev {
 	bool renamed;		/* two recordings tell different names or numbers */
 	enum tri alone, backdoor;
 	int box; /* that the kernel reported for what it is attached to; 0: none */
-	unsigned int set, clear, asleep, unread;   /* readings of the bit */
-	unsigned int blocked, unblocked;	   /* readings of VFIO's state */
-	unsigned int lines;			   /* of nosnoop's recordings that have it */
-	unsigned int watched;			   /* of these, of nosnoop watch */
-	int64_t watched_first_ns, watched_last_ns; /* their wall clock */
+	unsigned int set, clear, asleep, unread; /* readings of the bit */
+	unsigned int blocked, unblocked;	 /* readings of VFIO's state */
+	unsigned int lines;			 /* of nosnoop's recordings that have it */
+	unsigned int watched;			 /* of these, of nosnoop watch */
+	unsigned int line;			 /* the last of adv_side.lines that has it */
 	bool let_go; /* between lines the bit was set, it changed, or VFIO was told not to block */
-	uint64_t ops, blocking_ops; /* of VFIO on the bit: counted, and told of as blocking it */
+	bool unheard,
+		untold; /* operations of VFIO on the bit: some may have been; some were, and are not told */
+	uint64_t ops,
+		blocking_ops; /* in the recording at hand: counted, and told of as blocking it */
 	enum coverage coverage;
-	uint64_t requests;
-	unsigned int requests_readings;
+	uint64_t requests;	/* the most that a recording has */
+	uint64_t requests_here; /* in the one at hand */
 };
 
 struct adv_file {
 	const char *path;
 	bool is_watch; /* nosnoop/1, else wbinvdtop/1 */
+	bool is_list;  /* what nosnoop list saw at some moments, and no time in between */
 	int64_t first_ns, last_ns;
 	unsigned long lines;
+	uint64_t missed_ns; /* in the time in common nobody watched for so long */
+};
+
+/* The recording of nosnoop watch at hand, in the time in common. */
+struct adv_track {
+	bool begun, gap;
+	int64_t wall_ns; /* of the line before */
+	uint64_t time_ns;
+	uint64_t covered_ns, missed_ns;
 };
 
 /* All recordings of one side. */
@@ -88,6 +103,10 @@ struct adv_side {
 	int64_t from_ns, to_ns; /* time in common */
 	unsigned int cpus;	/* the fewest that any line tells; 0: no recording tells */
 	unsigned int lines;	/* of nosnoop's recordings that were taken */
+	struct adv_track track;
+	uint64_t unbroken_ns; /* the longest that one recording of watch has without a gap */
+	bool gap;	      /* some recording has one */
+	bool events_lost;
 	char *kernel;
 	bool kernels_differ;
 };

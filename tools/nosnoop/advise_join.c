@@ -128,6 +128,53 @@ void side_free(struct adv_side *s)
 	memset(s, 0, sizeof(*s));
 }
 
+void side_begin(struct adv_side *s)
+{
+	memset(&s->track, 0, sizeof(s->track));
+	for (size_t i = 0; i < s->nr_devs; i++)
+		s->devs[i].ops = s->devs[i].blocking_ops = s->devs[i].requests_here = 0;
+}
+
+void side_end(struct adv_side *s, struct adv_file *file)
+{
+	const struct adv_track *t = &s->track;
+
+	file->missed_ns = t->missed_ns;
+	s->gap |= t->gap;
+	if (!t->gap && t->covered_ns > s->unbroken_ns)
+		s->unbroken_ns = t->covered_ns;
+	for (size_t i = 0; i < s->nr_devs; i++)
+		s->devs[i].untold |= s->devs[i].ops > s->devs[i].blocking_ops;
+}
+
+static uint64_t in_common(const struct adv_side *s, int64_t from_ns, int64_t to_ns)
+{
+	if (from_ns < s->from_ns)
+		from_ns = s->from_ns;
+	if (to_ns > s->to_ns)
+		to_ns = s->to_ns;
+	return to_ns > from_ns ? to_ns - from_ns : 0;
+}
+
+uint64_t side_watched(struct adv_side *s, int64_t wall_ns, uint64_t time_ns, uint64_t interval_ns)
+{
+	int64_t from_ns = wall_ns - (int64_t)interval_ns;
+	uint64_t covered = in_common(s, from_ns, wall_ns);
+	struct adv_track *t = &s->track;
+
+	/* By the clock that nobody sets; a line of another recording does not even begin there. */
+	if (t->begun && t->time_ns + interval_ns != time_ns) {
+		t->missed_ns += in_common(s, t->wall_ns, from_ns);
+		t->gap |= from_ns > t->wall_ns ? in_common(s, t->wall_ns, from_ns) > 0 :
+						 wall_ns > s->from_ns && t->wall_ns < s->to_ns;
+	}
+	t->begun = true;
+	t->wall_ns = wall_ns;
+	t->time_ns = time_ns;
+	t->covered_ns += covered;
+	return covered;
+}
+
 /* What all recordings have in common; lists of one line hold at any time. */
 static int find_window(struct adv_side *s, uint64_t min_overlap_ns)
 {
@@ -139,7 +186,7 @@ static int find_window(struct adv_side *s, uint64_t min_overlap_ns)
 	for (size_t i = 0; i < s->nr_files; i++) {
 		const struct adv_file *f = &s->files[i];
 
-		if (f->lines < 2 && f->is_watch)
+		if (f->is_list || (f->lines < 2 && f->is_watch))
 			continue;
 		if (f->first_ns > s->from_ns) {
 			s->from_ns = f->first_ns;
@@ -167,6 +214,26 @@ static int find_window(struct adv_side *s, uint64_t min_overlap_ns)
 	return -EINVAL;
 }
 
+/* Gaps are no time in common; those of two recordings are taken as if they did not overlap. */
+static int check_gaps(const struct adv_side *s, uint64_t min_overlap_ns)
+{
+	const struct adv_file *worst = NULL;
+	uint64_t missed = 0;
+
+	for (size_t i = 0; i < s->nr_files; i++) {
+		missed += s->files[i].missed_ns;
+		if (!worst || s->files[i].missed_ns > worst->missed_ns)
+			worst = &s->files[i];
+	}
+	if (!missed || (uint64_t)(s->to_ns - s->from_ns) >= missed + min_overlap_ns)
+		return 0;
+	log_err("%s was not watched for %.1f s: lines are missing, or it is several recordings; what is left of the %.1f s in common is less than the %.1f s of --min-overlap",
+		worst->path, (double)worst->missed_ns / NSEC_PER_SEC,
+		(double)(s->to_ns - s->from_ns) / NSEC_PER_SEC,
+		(double)min_overlap_ns / NSEC_PER_SEC);
+	return -EINVAL;
+}
+
 /* A VM that both kinds of recordings should have, and do not. */
 static int check_vms(const struct adv_side *s)
 {
@@ -175,7 +242,7 @@ static int check_vms(const struct adv_side *s)
 
 	for (size_t i = 0; i < s->nr_files; i++) {
 		top |= !s->files[i].is_watch;
-		watch |= s->files[i].is_watch && s->files[i].lines > 1;
+		watch |= s->files[i].is_watch && s->files[i].lines > 1 && !s->files[i].is_list;
 	}
 	if (!top || !watch)
 		return 0;
@@ -234,6 +301,8 @@ int side_read(struct adv_side *s, const char *const *paths, size_t n, uint64_t m
 		err = find_window(s, min_overlap_ns);
 	for (size_t i = 0; !err && i < n; i++)
 		err = recording_read(s, &s->files[i]);
+	if (!err)
+		err = check_gaps(s, min_overlap_ns);
 	if (!err)
 		err = check_devs(s);
 	return err ? err : check_vms(s);

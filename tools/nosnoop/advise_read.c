@@ -137,7 +137,9 @@ struct line {
 	const json_t *root;
 	const json_t *requests; /* NULL: it has none */
 	int64_t wall_ns;
-	bool watched; /* by watch; list sees one moment */
+	uint64_t covered_ns; /* of the time in common, by watch */
+	bool watched;	     /* by watch; list sees one moment */
+	bool maps_lost;
 };
 
 typedef int (*element_cb)(struct jread *j, struct line *l, const json_t *obj, size_t nr);
@@ -355,6 +357,11 @@ static int read_device(struct jread *j, struct adv_side *s, const json_t *obj, s
 		err = read_identity(j, obj, d);
 	if (err)
 		goto out;
+	if (d->line == s->lines) {
+		err = jread_bad(j, "%sbdf is there twice in this line", j->where);
+		goto out;
+	}
+	d->line = s->lines;
 	d->lines++;
 	/* What one recording knows against a device, another that does not know it does not undo. */
 	if (!d->kind || (!strcmp(d->kind, "other") && rule_kind(kind, listed)))
@@ -424,13 +431,14 @@ static int read_requests(struct jread *j, const json_t *requests, const json_t *
 		if (null || at == socket)
 			sum += count;
 	}
-	if (sum > LIMIT || d->requests > LIMIT)
+	if (sum > LIMIT || d->requests_here > LIMIT)
 		return jread_bad(j, "requests are absurdly many");
 	/* The worst of all readings. */
 	if (d->coverage == COVERAGE_UNKNOWN || coverage < (int)d->coverage)
 		d->coverage = coverage;
-	d->requests += sum;
-	d->requests_readings++;
+	d->requests_here += sum;
+	if (d->requests_here > d->requests)
+		d->requests = d->requests_here;
 	return 0;
 }
 
@@ -456,42 +464,46 @@ static int read_flush(struct jread *j, struct line *l, const json_t *obj, size_t
 	free(id);
 	if (err || !vm)
 		return err;
+	if (vm->line == l->s->lines)
+		return jread_bad(j, "%sid is there twice in this line", j->where);
+	vm->line = l->s->lines;
 	if (ns > LIMIT || vm->flush_ns > LIMIT)
 		return jread_bad(j, "%sflush_ns is absurd", j->where);
 	if (!vm->flush_first_ns)
 		vm->flush_first_ns = l->wall_ns;
 	vm->flush_last_ns = l->wall_ns;
+	vm->flush_span_ns += l->covered_ns;
+	vm->flush_lost |= l->maps_lost;
 	vm->flush_gap |= null;
 	vm->flush_known = !vm->flush_gap;
 	vm->flush_ns += ns;
 	return 0;
 }
 
-static int read_count(struct jread *j, const json_t *obj, const char *key, uint64_t *n)
+/* Those that recordings of other versions lack are not known. */
+static int read_count(struct jread *j, const json_t *obj, const char *key, uint64_t *n, bool *null)
 {
-	bool null;
-
 	*n = 0;
-	return json_object_get(obj, key) ? jread_u64_null(j, obj, key, 0, LIMIT, n, &null) : 0;
+	*null = true;
+	return json_object_get(obj, key) ? jread_u64_null(j, obj, key, 0, LIMIT, n, null) : 0;
 }
 
 /* What watch saw of the bit between its lines; list sees one moment. */
-static int read_watched(struct jread *j, const json_t *obj, struct adv_dev *d, int64_t wall_ns)
+static int read_watched(struct jread *j, const json_t *obj, struct adv_dev *d)
 {
 	uint64_t changes = 0, set = 0, ops = 0;
-	int err = read_count(j, obj, "changes", &changes);
+	bool null;
+	int err = read_count(j, obj, "changes", &changes, &null);
 
 	if (!err)
-		err = read_count(j, obj, "set_readings", &set);
+		err = read_count(j, obj, "set_readings", &set, &null);
 	if (!err)
-		err = read_count(j, obj, "no_snoop_operations", &ops);
+		err = read_count(j, obj, "no_snoop_operations", &ops, &null);
 	d->let_go |= changes || set;
+	d->unheard |= null;
 	if (ops > d->ops)
 		d->ops = ops;
-	if (!d->watched++ || wall_ns < d->watched_first_ns)
-		d->watched_first_ns = wall_ns;
-	if (d->watched == 1 || wall_ns > d->watched_last_ns)
-		d->watched_last_ns = wall_ns;
+	d->watched++;
 	return err;
 }
 
@@ -501,7 +513,7 @@ static int read_function(struct jread *j, struct line *l, const json_t *obj, siz
 	int err = read_device(j, l->s, obj, nr, &d);
 
 	if (!err && d && l->watched)
-		err = read_watched(j, obj, d, l->wall_ns);
+		err = read_watched(j, obj, d);
 	if (!err && d && l->requests)
 		err = read_requests(j, l->requests, obj, d);
 	return err;
@@ -555,14 +567,28 @@ static int read_head(struct jread *j, struct line *l)
 	return err;
 }
 
-static int read_frame(struct jread *j, struct line *l)
+static int read_losses(struct jread *j, struct line *l)
 {
-	const char *command = json_string_value(json_object_get(l->root, "command"));
+	const json_t *log = json_object_get(l->root, "log");
+	uint64_t events = 0, maps = 0;
+	bool null;
 	int err;
 
-	l->requests = json_object_get(l->root, "requests");
-	l->watched = command && !strcmp(command, "watch");
-	err = read_head(j, l);
+	jread_at(j, "log.");
+	err = read_count(j, log, "lost_events", &events, &null);
+	if (!err)
+		err = read_count(j, log, "lost_maps", &maps, &null);
+	l->s->events_lost |= events > 0;
+	l->maps_lost = events || maps;
+	return err;
+}
+
+static int read_frame(struct jread *j, struct line *l)
+{
+	int err = read_head(j, l);
+
+	if (!err)
+		err = read_losses(j, l);
 	if (err)
 		return err;
 	l->s->lines++;
@@ -572,20 +598,35 @@ static int read_frame(struct jread *j, struct line *l)
 	return err ? err : each_element(j, l, "vms", false, read_flush);
 }
 
+static bool is_command(const json_t *root, const char *name)
+{
+	const char *command = json_string_value(json_object_get(root, "command"));
+
+	return command && !strcmp(command, name);
+}
+
 int side_watch_line(struct adv_side *s, const char *text, size_t len, char **error)
 {
 	struct jread j = { 0 };
 	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-	struct line l = { .s = s, .root = root };
+	struct line l = { .s = s, .root = root, .requests = json_object_get(root, "requests") };
+	uint64_t time_ns, interval_ns = 0;
+	bool null;
 	int err;
 
 	if (!root || !json_is_object(root))
 		err = jread_bad(&j, "not a JSON object");
 	else
 		err = jread_time(&j, root, "time", &l.wall_ns);
+	if (!err)
+		err = read_count(&j, root, "time_ns", &time_ns, &null);
+	if (!err)
+		err = read_count(&j, root, "interval_ns", &interval_ns, &null);
+	l.watched = is_command(root, "watch");
+	if (!err && l.watched)
+		l.covered_ns = side_watched(s, l.wall_ns, time_ns, interval_ns);
 	/* What was looked at once, by list, holds whenever it was. */
-	if (!err && (json_integer_value(json_object_get(root, "interval_ns")) == 0 ||
-		     (l.wall_ns >= s->from_ns && l.wall_ns <= s->to_ns)))
+	if (!err && (!interval_ns || (l.wall_ns >= s->from_ns && l.wall_ns <= s->to_ns)))
 		err = read_frame(&j, &l);
 	json_decref(root);
 	*error = j.error;
@@ -650,8 +691,11 @@ static int peek_head(struct adv_file *file, const char *line, size_t len, unsign
 	if (!err && strcmp(schema, NS_SCHEMA) && strcmp(schema, "wbinvdtop/1"))
 		err = jread_bad(&j, "schema is \"%s\", neither \"%s\" nor \"wbinvdtop/1\"", schema,
 				NS_SCHEMA);
-	if (!err)
+	if (!err) {
 		file->is_watch = !strcmp(schema, NS_SCHEMA);
+		file->is_list =
+			file->is_watch && is_command(root, "list") && (nr == 1 || file->is_list);
+	}
 	if (!err)
 		err = jread_time(&j, root, "time", wall_ns);
 	if (err)
@@ -715,6 +759,12 @@ static int on_watch_line(void *ctx, const char *line, size_t len, unsigned long 
 int recording_read(struct adv_side *s, struct adv_file *file)
 {
 	struct watch_ctx w = { s, file->path };
+	int err;
 
-	return file->is_watch ? each_line(file->path, on_watch_line, &w) : read_top(s, file->path);
+	if (!file->is_watch)
+		return read_top(s, file->path);
+	side_begin(s);
+	err = each_line(file->path, on_watch_line, &w);
+	side_end(s, file);
+	return err;
 }

@@ -27,6 +27,17 @@ int side_dev_name(struct adv_dev *d, const char *name);
 /* A set bit was seen: no proof makes that undone. */
 void side_dev_can(struct adv_dev *d, bool can);
 
+/* A recording begins, and ends: what is counted since its start is its own. */
+void side_begin(struct adv_side *s);
+void side_end(struct adv_side *s, struct adv_file *file);
+
+/*
+ * A line of watch, which stands for the interval before it.  What lies between
+ * that and the line before was watched by nobody.  Returns for how much of the
+ * time in common the line stands.
+ */
+uint64_t side_watched(struct adv_side *s, int64_t wall_ns, uint64_t time_ns, uint64_t interval_ns);
+
 /* --- advise_read.c --------------------------------------------------------- */
 
 /* Kind, first and last time and number of lines.  0 or a negative errno after a sentence. */
