@@ -68,6 +68,28 @@ cp -- "$OUT" "$TMP/advice"
 is 'advise: the page alone says the same' "$(tests/cli/rule-verdict "$TMP/advice")" \
 	"$(jq -r '.devices[] | "\(.bdf) \(.row) \(.verdict) \(.confidence)"' "$TMP/advice")"
 
+# A change that is undone before the next frame; in its midst the function does not answer, as in a reset.
+rm -rf -- "${TREE:?}" && demo_tree
+"$TOOL" watch --sysroot "$TREE" -D 03:00.0 -d 8 -n 1 --record "$TMP/rec" >"$OUT" 2>"$ERR" &
+watcher=$!
+until [[ -s $TMP/rec ]]; do sleep 0.1; done
+config=$DEVICES/0000:03:00.0/config
+for bit in 1 gone 0; do
+	sleep 1
+	if [[ $bit == gone ]]; then
+		head -c 256 /dev/zero | tr '\0' '\377' | dd of="$config" conv=notrunc status=none
+	else
+		config 0 $bit | dd of="$config" conv=notrunc status=none
+	fi
+done
+wait "$watcher"
+is 'between two frames: set, unreadable, cleared' "$(tail -n 1 "$TMP/rec" | jq -c '.functions[0] | [.no_snoop, .changes]')" '["disabled",2]'
+like 'and told' "$(<"$OUT")" '0000:03:00\.0 Enable No Snoop: set, was cleared.*Enable No Snoop: cleared, was set'
+compare 'found set at several readings' "$(tail -n 1 "$TMP/rec" | jq '.functions[0].set_readings')" -gt 2
+compare 'how long it was not read, at most: in ms' "$(tail -n 1 "$TMP/rec" | jq '.unread_ns / 1e6 | floor')" -ge 100
+compare 'which is less than the interval' "$(tail -n 1 "$TMP/rec" | jq '.unread_ns / 1e6 | floor')" -lt 4000
+like 'and stands below the table' "$(<"$OUT")" 'bit: read every [0-3]\.[0-9]{3} s or more often'
+
 # What could not be read at first is of the kind that it shows once it wakes, and stays so when it sleeps again:
 # three that are the same asleep, of which one is integrated.
 rm -rf -- "${TREE:?}" && demo_tree

@@ -817,6 +817,14 @@ struct dev_scan *dev_scan_new(const char *root)
 	return s;
 }
 
+void dev_scan_outdated(struct dev_scan *s, const char *bdf)
+{
+	struct func *f = func_find(s, bdf);
+
+	if (f)
+		f->read_ns = f->read_ns > FACTS_NS ? f->read_ns - FACTS_NS : 0;
+}
+
 void dev_scan_forget(struct dev_scan *s)
 {
 	while (s->holders)

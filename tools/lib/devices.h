@@ -114,6 +114,9 @@ int dev_scan_list(struct dev_scan *s, char (**bdfs)[16], size_t *n);
 /* The tree that is read: of the running system "/".  Belongs to s. */
 int dev_scan_rootfd(const struct dev_scan *s);
 
+/* The bit of one function has changed: the next look-up reads it, however soon. */
+void dev_scan_outdated(struct dev_scan *s, const char *bdf);
+
 /* Forgets everything that was read: the next look-ups read again. */
 void dev_scan_forget(struct dev_scan *s);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "../lib/log.h"
@@ -16,6 +17,8 @@
 #include "fields.h"
 #include "nosnoop.h"
 #include "watch.h"
+
+#define NSEC_PER_SEC 1000000000ULL
 
 struct watch_config {
 	struct opts o;
@@ -34,6 +37,7 @@ struct run {
 	size_t n;
 	uint64_t frames;
 	bool headed, record_failed;
+	int poll_fd; /* the timer of readings in between; -1: none */
 };
 
 enum { KEY_DRIVER = OPTS_KEY_TOOL, KEY_ALL, KEY_SYSROOT };
@@ -126,6 +130,7 @@ static int show_text(struct run *r)
 		}
 	}
 	if (!csv) {
+		watch_bits_text(r->out, &r->w);
 		watch_requests_text(r->out, &r->w);
 		fputc('\n', r->out);
 	}
@@ -195,6 +200,51 @@ static int on_tick(void *ctx)
 	return r->c->o.frames && r->frames >= r->c->o.frames ? LOOP_STOP : 0;
 }
 
+/* Where readings come as often anyway, those in between are tried now and then: what they take may change. */
+static int arm_poll(struct run *r, uint64_t wait_ns)
+{
+	struct itimerspec its = { 0 };
+
+	if (wait_ns >= r->c->o.interval_ns)
+		wait_ns *= 10;
+	its.it_value.tv_sec = wait_ns / NSEC_PER_SEC;
+	its.it_value.tv_nsec = wait_ns % NSEC_PER_SEC;
+	return timerfd_settime(r->poll_fd, 0, &its, NULL) ? -errno : 0;
+}
+
+static int on_poll(void *ctx, int fd)
+{
+	uint64_t expired, wait_ns;
+	struct run *r = ctx;
+	int err;
+
+	if (read(fd, &expired, sizeof(expired)) < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	err = watch_poll(&r->w, &wait_ns);
+	/* Changes are told when they are seen; what cannot be written is the next frame's error. */
+	if (r->w.telling)
+		fflush(r->w.telling);
+	if (err) {
+		log_err("the functions cannot be read: %s", strerror(-err));
+		return err;
+	}
+	return arm_poll(r, wait_ns);
+}
+
+static int start_polls(struct run *r)
+{
+	uint64_t wait_ns;
+	int err = watch_poll(&r->w, &wait_ns);
+
+	if (err)
+		return err;
+	r->poll_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (r->poll_fd < 0)
+		return -errno;
+	err = loop_watch(r->loop, r->poll_fd, on_poll);
+	return err ? err : arm_poll(r, wait_ns);
+}
+
 static int on_signal(void *ctx, int signo)
 {
 	struct run *r = ctx;
@@ -247,6 +297,8 @@ static int run_loop(struct run *r)
 	if (!err && r->c->o.format == OPTS_TEXT)
 		r->w.telling = r->out;
 	if (!err)
+		err = start_polls(r);
+	if (!err)
 		err = loop_set_interval(r->loop, r->c->o.interval_ns);
 	if (!err)
 		err = loop_run(r->loop);
@@ -255,7 +307,7 @@ static int run_loop(struct run *r)
 
 static int run(const struct watch_config *c)
 {
-	struct run r = { .c = c };
+	struct run r = { .c = c, .poll_fd = -1 };
 	int err = out_select(watch_fields, c->o.fields, &r.sel, &r.n);
 
 	if (!err)
@@ -270,6 +322,8 @@ static int run(const struct watch_config *c)
 		log_err("recording to %s failed at its end: %s", c->o.record, strerror(errno));
 		err = -EIO;
 	}
+	if (r.poll_fd >= 0)
+		close(r.poll_fd);
 	loop_free(r.loop);
 	watch_close(&r.w);
 	free(r.sel);

@@ -336,8 +336,8 @@ int func_list_owners(struct dev_scan *s, const char *procfs, struct func_list *l
 	return err;
 }
 
-/* Nothing has changed since the last reading; most of the time that is so. */
-static bool reads_same(int rootfd, struct func_row *r)
+/* Most of the time that is so. */
+bool func_reads_same(int rootfd, struct func_row *r)
 {
 	enum dev_no_snoop bit, before = r->d.no_snoop;
 	bool suspended;
@@ -360,7 +360,7 @@ int func_reread(struct dev_scan *s, struct func_row *r)
 	struct wb_device d;
 	int err;
 
-	if (reads_same(dev_scan_rootfd(s), r))
+	if (func_reads_same(dev_scan_rootfd(s), r))
 		return r->vfio_fd < 0 ? 0 : func_ask_vfio(r, false);
 	err = dev_facts_suspended(dev_scan_rootfd(s), r->d.bdf);
 	if (err < 0)
@@ -368,6 +368,7 @@ int func_reread(struct dev_scan *s, struct func_row *r)
 	r->f.suspended = err;
 	if (r->f.suspended)
 		return 0;
+	dev_scan_outdated(s, r->d.bdf);
 	err = dev_scan_bdf_why(s, r->d.bdf, &d, &why_no_snoop, &why_iommu);
 	if (err)
 		return err;

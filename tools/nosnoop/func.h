@@ -57,6 +57,7 @@ struct func_row {
 	struct exposure x;		 /* since the start */
 	uint64_t readings, set_readings; /* of the bit, and those that read 1 */
 	unsigned int changes;		 /* of the bit, since the start */
+	enum dev_no_snoop last;		 /* as it was last read */
 	bool writes_known;		 /* those of its user are counted */
 	struct guest_writes writes;	 /* of the bit */
 	int socket;			 /* that it is attached to; -1: not known */
@@ -99,6 +100,12 @@ struct func_row *func_find(const struct func_list *l, const char *bdf);
 
 const char *func_kind(const struct func_row *r); /* NULL: unknown */
 const char *ability_name(enum ability a);	 /* NULL: unknown */
+
+/*
+ * Whether Enable No Snoop alone reads as it did.  False: func_reread() is due.  A
+ * suspended function is not read.
+ */
+bool func_reads_same(int rootfd, struct func_row *r);
 
 /*
  * Enable No Snoop again.  0; -ENODEV: gone.  A suspended function is not woken: f.suspended is

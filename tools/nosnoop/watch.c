@@ -15,6 +15,10 @@
 
 #define NSEC_PER_SEC 1000000000ULL
 
+/* The bits are read at most this often between two readings, and for this part of a CPU. */
+#define POLL_NS	   (NSEC_PER_SEC / 10)
+#define POLL_SHARE 1000
+
 static const char *const always_hides[] = {
 	"a root port that ignores no-snoop",
 	"an IOMMU that blocks it",
@@ -39,7 +43,7 @@ static bool is_set(const struct func_row *r)
 	return r->d.no_snoop == DEV_NO_SNOOP_ENABLED;
 }
 
-static void count_reading(struct func_row *r)
+void watch_count_reading(struct func_row *r)
 {
 	if (r->f.suspended || r->d.no_snoop == DEV_NO_SNOOP_UNKNOWN)
 		return;
@@ -77,6 +81,35 @@ static void read_writes(struct watch *w)
 	}
 }
 
+static void note_read(struct watch *w)
+{
+	uint64_t now = monotonic_ns();
+
+	if (w->read_ns && now - w->read_ns > w->longest_ns)
+		w->longest_ns = now - w->read_ns;
+	w->read_ns = now;
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
+int watch_poll(struct watch *w, uint64_t *wait_ns)
+{
+	uint64_t start = cpu_ns();
+	int err = watch_list_poll(w);
+
+	note_read(w);
+	*wait_ns = (cpu_ns() - start) * POLL_SHARE;
+	if (*wait_ns < POLL_NS)
+		*wait_ns = POLL_NS;
+	return err;
+}
+
 int watch_read(struct watch *w)
 {
 	uint64_t now = monotonic_ns();
@@ -88,8 +121,11 @@ int watch_read(struct watch *w)
 	if (err)
 		return err;
 	err = watch_list_read(w);
+	note_read(w);
+	w->unread_ns = w->longest_ns;
+	w->longest_ns = 0;
 	for (size_t i = 0; !err && i < w->l.n; i++)
-		count_reading(&w->l.rows[i]);
+		watch_count_reading(&w->l.rows[i]);
 	if (!err) {
 		watch_log_apply(w);
 		read_writes(w);
@@ -271,6 +307,7 @@ json_t *watch_json(const struct watch *w)
 	json_t *root = frame_head("watch", w->time_ns, w->interval_ns), *functions = json_array();
 	bool ok = root && functions && !watch_log_json(w, root) &&
 		  !json_object_set_new(root, "cpus", json_integer(w->cpus)) &&
+		  !json_object_set_new(root, "unread_ns", json_integer(w->unread_ns)) &&
 		  !json_object_set_new(root, "requests", requests_json(w)) &&
 		  !json_object_set_new(root, "guest_writes", counting_json(w)) &&
 		  !json_object_set_new(root, "vms", vms_json(w));
@@ -288,6 +325,14 @@ json_t *watch_json(const struct watch *w)
 }
 
 /* --- as text -------------------------------------------------------------- */
+
+void watch_bits_text(FILE *f, const struct watch *w)
+{
+	if (w->unread_ns)
+		fprintf(f,
+			"bit: read every %.3f s or more often; what changed and was undone in between shows in no column but of what the kernel tells and the user wrote\n",
+			(double)w->unread_ns / NSEC_PER_SEC);
+}
 
 void watch_requests_text(FILE *f, const struct watch *w)
 {

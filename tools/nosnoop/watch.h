@@ -23,6 +23,9 @@ struct watch {
 	const char *pmu_why; /* why nothing is counted; NULL: it is */
 	unsigned int cpus;
 	uint64_t time_ns, interval_ns; /* CLOCK_MONOTONIC of the reading; 0: the first one */
+	uint64_t read_ns;	       /* when the bits were last read */
+	uint64_t longest_ns;	       /* that they were not read, since the reading before */
+	uint64_t unread_ns;	       /* the same of the interval that the reading ended */
 	uint64_t listed_ns;	       /* when functions were last read; 0: they are to be */
 	uint64_t checked_ns;	       /* when they were last looked for */
 	char (*names)[16];	       /* addresses that there were then */
@@ -47,11 +50,21 @@ void watch_close(struct watch *w);
 /* The next reading.  0 or a negative errno. */
 int watch_read(struct watch *w);
 
+/*
+ * The bits alone, between two readings, so that fewer changes are undone unseen.
+ * 0 or a negative errno.  *wait_ns: how long until they should be read again for
+ * that to take but a small part of a CPU.
+ */
+int watch_poll(struct watch *w, uint64_t *wait_ns);
+
 /* The reading as the line of a recording; NULL: no memory. */
 json_t *watch_json(const struct watch *w);
 
 /* Fields of struct func_row under watch. */
 extern const struct out_field watch_fields[];
+
+/* How long the bits were not read, and what that may hide. */
+void watch_bits_text(FILE *f, const struct watch *w);
 
 /* A sentence on what was counted, and what a count of 0 may hide. */
 void watch_requests_text(FILE *f, const struct watch *w);

@@ -13,6 +13,12 @@ const char *watch_bit_word(enum dev_no_snoop n);
 /* The functions, or what may have changed of them.  0 or a negative errno. */
 int watch_list_read(struct watch *w);
 
+/* The bits of functions that were listed.  0 or a negative errno. */
+int watch_list_poll(struct watch *w);
+
+/* A reading of the bit. */
+void watch_count_reading(struct func_row *r);
+
 /* live: the running system. */
 void watch_log_open(struct watch *w, bool live);
 void watch_log_close(struct watch *w);

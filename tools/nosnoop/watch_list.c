@@ -49,13 +49,18 @@ const char *watch_bit_word(enum dev_no_snoop n)
 					   "cleared";
 }
 
-static void note_change(const struct watch *w, struct func_row *r, enum dev_no_snoop before)
+/* From the last reading on, whatever could not be read in between. */
+static void note_change(const struct watch *w, struct func_row *r)
 {
+	enum dev_no_snoop before = r->last;
 	char text[96];
 
+	if (r->d.no_snoop == DEV_NO_SNOOP_UNKNOWN)
+		return;
+	r->last = r->d.no_snoop;
 	/* A proof that comes or goes changes nothing in the bit. */
 	if ((before == DEV_NO_SNOOP_ENABLED) == (r->d.no_snoop == DEV_NO_SNOOP_ENABLED) ||
-	    before == DEV_NO_SNOOP_UNKNOWN || r->d.no_snoop == DEV_NO_SNOOP_UNKNOWN)
+	    before == DEV_NO_SNOOP_UNKNOWN)
 		return;
 	r->changes++;
 	snprintf(text, sizeof(text), "Enable No Snoop: %s, was %s", watch_bit_word(r->d.no_snoop),
@@ -95,6 +100,7 @@ static void carry_over(struct watch *w, struct func_list *old)
 
 		r->socket = socket_of(dev_scan_rootfd(w->tree.scan), r->f.numa_node);
 		if (!o) {
+			r->last = r->d.no_snoop;
 			watch_log_first_seen(w, r);
 			continue;
 		}
@@ -103,9 +109,10 @@ static void carry_over(struct watch *w, struct func_list *old)
 		r->set_readings = o->set_readings;
 		r->changes = o->changes;
 		r->writes = o->writes;
+		r->last = o->last;
 		if (r->f.suspended && r->f.vendor == o->f.vendor && r->f.device == o->f.device)
 			last_known(r, o);
-		note_change(w, r, o->d.no_snoop);
+		note_change(w, r);
 		note_owner(w, r, &o->owner);
 	}
 }
@@ -217,7 +224,6 @@ static int read_bits(struct watch *w)
 {
 	for (size_t i = 0; i < w->l.n; i++) {
 		struct func_row *r = &w->l.rows[i];
-		enum dev_no_snoop before = r->d.no_snoop;
 		int err = func_reread(w->tree.scan, r);
 
 		/* The next list leaves it out. */
@@ -227,7 +233,31 @@ static int read_bits(struct watch *w)
 		}
 		if (err)
 			return err;
-		note_change(w, r, before);
+		note_change(w, r);
+	}
+	return 0;
+}
+
+int watch_list_poll(struct watch *w)
+{
+	for (size_t i = 0; i < w->l.n; i++) {
+		struct func_row *r = &w->l.rows[i];
+		int err;
+
+		/* What sleeps, or could never be read, is the next reading's. */
+		if (r->f.suspended || (r->fds.config < 0 && r->d.no_snoop == DEV_NO_SNOOP_UNKNOWN))
+			continue;
+		if (!func_reads_same(dev_scan_rootfd(w->tree.scan), r)) {
+			err = func_reread(w->tree.scan, r);
+			if (err == -ENODEV)
+				w->listed_ns = 0;
+			else if (err)
+				return err;
+			if (err)
+				continue;
+			note_change(w, r);
+		}
+		watch_count_reading(r);
 	}
 	return 0;
 }
