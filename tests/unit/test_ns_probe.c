@@ -164,6 +164,7 @@ static void test_objections(void **state)
 		{ { .listed = true }, -EOPNOTSUPP },
 		{ { .f = { .port_type = PCI_EXP_TYPE_ROOT_PORT } }, -EOPNOTSUPP },
 		{ { .f = { .port_type = -1 } }, -EOPNOTSUPP },
+		{ { .f = { .port_type = -1, .port_err = -EACCES } }, -EACCES },
 		{ { .f = { .num_vfs = 2 } }, -EBUSY },
 		{ { .owner = { .pid = 7 }, .f = { .driver = "vfio-pci" } }, -EBUSY },
 		{ { .f = { .driver = "nvme" } }, -EBUSY },

@@ -86,6 +86,8 @@ inside() {
 	runs "$NOSNOOP" watch -n 2 -d 0.5 --json
 	is 'watch: what a VFIO driver has' "$(jq -r '[.functions[].bdf] | join(" ")' "$OUT" | sort -u)" "$nic"
 	is 'watch: what this CPU cannot count is not 0' "$(jq -c '[.requests.coverage, .requests.sockets]' "$OUT" | sort -u)" '["none",[]]'
+	refused 'without root: no probe' 3 'by root alone' setpriv --reuid 65534 --regid 65534 --clear-groups \
+		"$NOSNOOP" list --probe -D "$nic"
 	# nobody is no root: 64 bytes, and that is said.
 	runs setpriv --reuid 65534 --regid 65534 --clear-groups "$NOSNOOP" list --json -D "$root"
 	like 'without root: said' "$(jq -r '.functions[0].no_snoop_why' "$OUT")" 'first 64 bytes.*root'

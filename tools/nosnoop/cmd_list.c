@@ -294,11 +294,11 @@ static int run(const struct list_config *c)
 		log_warn("%u functions vanished while they were looked at", l.vanished);
 	if (!err)
 		err = filter_check(&c->filter, &l);
+	if (!err && c->probe)
+		err = probe_wanted(c, t.scan, &l);
 	if (!err && l.blind)
 		log_warn(
 			"not all processes could be looked at, so the VM of a function may be missing; that needs root");
-	if (!err && c->probe)
-		err = probe_wanted(c, t.scan, &l);
 	if (!err)
 		err = show(c, &l);
 	func_list_free(&l);

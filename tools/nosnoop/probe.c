@@ -201,6 +201,10 @@ static const char *objection(const struct func_row *r, int *err)
 		return "is a root-complex integrated endpoint: a bit that cannot be set would prove nothing";
 	if (r->display || r->listed)
 		return "is known to make accesses that the bit need not govern: a probe would prove nothing";
+	if (r->f.port_err == -EACCES) {
+		*err = -EACCES;
+		return "shows only the first 64 bytes of its config space: a probe needs root (CAP_SYS_ADMIN)";
+	}
 	/* What sleeps has not been looked at yet: it is once more when it is ours. */
 	if (!r->f.suspended && r->f.port_type != PCI_EXP_TYPE_ENDPOINT &&
 	    r->f.port_type != PCI_EXP_TYPE_LEG_END)
@@ -357,6 +361,13 @@ int probe_function(struct dev_scan *s, struct func_row *r)
 	char path[64];
 	int dirfd, err;
 
+	snprintf(path, sizeof(path), "sys/bus/pci/devices/%s/config", r->d.bdf);
+	/* Of one that sleeps nothing else would tell before it is to be woken. */
+	if (faccessat(dev_scan_rootfd(s), path, W_OK, AT_EACCESS) && errno == EACCES) {
+		log_err("%s can be probed by root alone: its config space is not ours to write",
+			r->d.bdf);
+		return -EACCES;
+	}
 	why = objection(r, &err);
 	if (why) {
 		log_err("%s %s", r->d.bdf, why);
