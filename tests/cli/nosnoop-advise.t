@@ -386,6 +386,7 @@ done
 # ---- bad input ----------------------------------------------------------------------------------
 
 : >"$TMP/empty"
+mkfifo "$TMP/fifo"
 echo '{"schema":"nosnoop/2","time":"2025-01-01T00:00:00Z"}' >"$TMP/version"
 echo '{"schema":"wbinvdtop/9","time":"2025-01-01T00:00:00Z"}' >"$TMP/version2"
 head -c 300 "$TMP/box3" >"$TMP/cut"
@@ -413,12 +414,18 @@ jq -c '.policy_b = "blocked"' "$TMP/ab" >"$TMP/abblocked"
 jq -c '.policy_b = "enforced"' "$TMP/ab" >"$TMP/absame"
 while IFS='|' read -r words sentence; do
 	eval "set -- $words"
-	refused "refused: ${words//$TMP\//}" 2 "^nosnoop: .*$sentence" "$TOOL" advise "$@"
+	refused "refused: ${words//$TMP\//}" 2 "^nosnoop: .*$sentence" timeout 20 "$TOOL" advise "$@"
 done <<TABLE
 |--baseline is missing
 --baseline ''|'' is not a file name
 --baseline $TMP/nonexistent|cannot be opened
---baseline $TMP|cannot be read
+--baseline $TMP|the recording $TMP is a directory, not a file
+--baseline $TMP/fifo|the recording .*fifo is a pipe, not a file
+--baseline /dev/zero|the recording /dev/zero is a device, not a file
+--baseline $TMP/box3 --candidate $TMP/fifo|fifo is a pipe, not a file
+--baseline $TMP/box3 --ab $TMP/fifo|the file of policy-ab .*fifo is a pipe, not a file
+--baseline $TMP/box3 --ab $TMP|the file of policy-ab $TMP is a directory, not a file
+--baseline $TMP/box3 --ab /dev/null|the file of policy-ab /dev/null is a device, not a file
 --baseline $TMP/empty|is empty
 --baseline $TMP/version|nosnoop/2
 --baseline $TMP/version2|wbinvdtop/9

@@ -135,6 +135,12 @@ struct adv_vm *side_find_vm(const struct adv_side *s, const char *id, uint64_t s
 /* One line of a nosnoop recording; for fuzzing. 0, -EBADMSG with *error set, -ENOMEM. */
 int side_watch_line(struct adv_side *s, const char *text, size_t len, char **error);
 
+/*
+ * A file, for reading; what is none, and might never end or begin, is refused unopened.
+ * what: "the recording".  NULL after a sentence.
+ */
+FILE *advise_open(const char *what, const char *path);
+
 int ab_read(struct adv_ab *ab, const char *path);
 int ab_parse(struct adv_ab *ab, const char *text, size_t len, char **error);
 void ab_free(struct adv_ab *ab);

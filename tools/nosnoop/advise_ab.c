@@ -182,17 +182,15 @@ void ab_free(struct adv_ab *ab)
 
 int ab_read(struct adv_ab *ab, const char *path)
 {
-	FILE *f = fopen(path, "re");
+	FILE *f = advise_open("the file of policy-ab", path);
 	char *text = NULL, *error = NULL;
 	size_t len = 0;
 	int err = 0;
 
 	memset(ab, 0, sizeof(*ab));
 	ab->path = path;
-	if (!f) {
-		log_err("the file %s of policy-ab cannot be opened: %s", path, strerror(errno));
+	if (!f)
 		return -EINVAL;
-	}
 	text = malloc(FILE_MAX_BYTES + 1);
 	if (text)
 		len = fread(text, 1, FILE_MAX_BYTES + 1, f);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "../lib/devices.h"
 #include "../lib/dmalog.h"
@@ -635,21 +636,40 @@ int side_watch_line(struct adv_side *s, const char *text, size_t len, char **err
 
 /* --- files ---------------------------------------------------------------- */
 
+FILE *advise_open(const char *what, const char *path)
+{
+	const char *is;
+	struct stat st;
+	FILE *f = NULL;
+
+	if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
+		is = S_ISDIR(st.st_mode)  ? "a directory" :
+		     S_ISFIFO(st.st_mode) ? "a pipe" :
+		     S_ISSOCK(st.st_mode) ? "a socket" :
+					    "a device";
+		log_err("%s %s is %s, not a file: write what it should be into one", what, path,
+			is);
+		return NULL;
+	}
+	f = fopen(path, "re");
+	if (!f)
+		log_err("%s %s cannot be opened: %s", what, path, strerror(errno));
+	return f;
+}
+
 typedef int (*line_cb)(void *ctx, const char *line, size_t len, unsigned long nr);
 
 static int each_line(const char *path, line_cb cb, void *ctx)
 {
-	FILE *f = fopen(path, "re");
+	FILE *f = advise_open("the recording", path);
 	unsigned long nr = 0;
 	char *line = NULL;
 	size_t cap = 0;
 	ssize_t n;
 	int err = 0;
 
-	if (!f) {
-		log_err("the recording %s cannot be opened: %s", path, strerror(errno));
+	if (!f)
 		return -EINVAL;
-	}
 	errno = 0;
 	while (!err && (n = getline(&line, &cap, f)) > 0) {
 		nr++;
@@ -664,7 +684,7 @@ static int each_line(const char *path, line_cb cb, void *ctx)
 		}
 	}
 	if (!err && ferror(f)) {
-		err = errno == EISDIR ? -EINVAL : -EIO;
+		err = -EIO;
 		log_err("%s cannot be read: %s", path, strerror(errno));
 	}
 	free(line);
