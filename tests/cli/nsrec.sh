@@ -10,7 +10,8 @@ NS_DEFS='
 	def none: counters(0; 0) + {exits: 0, flushes: 0, cpus_flushed: 0};
 	def dev: {bdf: "0000:01:00.0", name: "a device", kind: "endpoint", listed: false, backdoor: false,
 		snoop_control: false, group_size: 1, ability: "can", proof: {by: null, time: null},
-		no_snoop: "enabled", suspended: false, vm: {id: "100-9", start: 5000, name: "web01"}, socket: 0};
+		no_snoop: "enabled", suspended: false, vm: {id: "100-9", start: 5000, name: "web01"}, socket: 0,
+		changes: 0, set_readings: 0};
 	def unable: dev + {ability: "cannot", no_snoop: "hardwired0",
 		proof: {by: "nosnoop --probe", time: "2025-01-01T00:00:00Z"}};
 	def cleared: dev + {ability: null, no_snoop: "disabled"};
@@ -24,7 +25,7 @@ watch_rec() {
 	jq -nc "$NS_DEFS"'
 		range(2) as $i | {schema: "nosnoop/1", command: "watch", kernel: "6.12.0", time: at($from + $i * $span),
 			time_ns: (1000000000 * ($i * $span + 1)), interval_ns: ($i * $span * 1000000000), cpus: 4,
-			requests: blind, vms: [{id: "100-9", start: 5000, flush_ns: null}], functions: ('"$3"')} + ('"${4:-{\}}"')' \
+			requests: blind, log: {heard: true, lost_events: 0, lost_maps: 0}, vms: [{id: "100-9", start: 5000, flush_ns: null}], functions: ('"$3"')} + ('"${4:-{\}}"')' \
 		--argjson from "$1" --argjson span "$2"
 }
 

@@ -168,7 +168,7 @@ static enum tri block_held(const struct advice_list *l, const struct adv_dev *ba
 		       "no recording of nosnoop watch shows the device over --min-overlap of the candidate";
 	if (d->watched < 2 || (double)s->unbroken_ns < l->cfg->threshold[RULE_T_min_overlap] * 1e9)
 		return TRI_UNKNOWN;
-	*why = "what VFIO did to the bit in the candidate was not heard from the kernel, or not all of it";
+	*why = "the candidate does not tell all that changed the bit: what the kernel tells was not heard, or events were lost";
 	if (d->unheard || s->events_lost)
 		return TRI_UNKNOWN;
 	*why = "VFIO acted on the bit in the candidate, and the recordings do not tell how";
@@ -227,7 +227,7 @@ static const char *why_no_m(const struct adv_vm *vm)
 	if (!vm->flush_known)
 		return "the kernel did not report its flushes: it has no such tracepoints, or the VM a container of VFIO (type 1)";
 	if (vm->flush_lost)
-		return "some of what the kernel told of flushes was lost";
+		return "some of what the kernel told of flushes was lost, or may have been";
 	return "its VM was there for less than --min-overlap";
 }
 

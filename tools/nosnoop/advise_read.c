@@ -389,16 +389,20 @@ out:
 	return err;
 }
 
-/* Counts of one socket: all three kinds must be known for a number. */
-static int read_socket(struct jread *j, const json_t *obj, uint64_t *sum)
+/* Counts of one socket.  *whole is cleared where one of the three kinds is not known. */
+static int read_socket(struct jread *j, const json_t *obj, uint64_t *sum, bool *whole)
 {
 	static const char *const keys[] = { "reads", "writes", "partial_writes" };
+	bool null = false;
 	uint64_t v = 0;
 	int err = 0;
 
 	*sum = 0;
-	for (size_t i = 0; !err && i < 3; i++, *sum += v)
-		err = jread_u64(j, obj, keys[i], 0, LIMIT / 4, &v);
+	for (size_t i = 0; !err && i < 3; i++) {
+		err = jread_u64_null(j, obj, keys[i], 0, LIMIT / 4, &v, &null);
+		*whole &= !null;
+		*sum += null ? 0 : v;
+	}
 	return err;
 }
 
@@ -409,7 +413,7 @@ static int read_requests(struct jread *j, const json_t *requests, const json_t *
 	static const char *const words[] = { "none", "partial", "full", NULL };
 	json_t *sockets, *one;
 	uint64_t socket = 0, sum = 0, at, count;
-	bool null = true;
+	bool null = true, whole = true;
 	size_t i;
 	int coverage, err;
 
@@ -426,7 +430,7 @@ static int read_requests(struct jread *j, const json_t *requests, const json_t *
 	json_array_foreach(sockets, i, one) {
 		err = jread_u64(j, one, "socket", 0, 65536, &at);
 		if (!err)
-			err = read_socket(j, one, &count);
+			err = read_socket(j, one, &count, &whole);
 		if (err)
 			return err;
 		if (null || at == socket)
@@ -434,6 +438,8 @@ static int read_requests(struct jread *j, const json_t *requests, const json_t *
 	}
 	if (sum > LIMIT || d->requests_here > LIMIT)
 		return jread_bad(j, "requests are absurdly many");
+	if (!whole && coverage == COVERAGE_FULL)
+		coverage = COVERAGE_PARTIAL;
 	/* The worst of all readings. */
 	if (d->coverage == COVERAGE_UNKNOWN || coverage < (int)d->coverage)
 		d->coverage = coverage;
@@ -493,15 +499,15 @@ static int read_count(struct jread *j, const json_t *obj, const char *key, uint6
 static int read_watched(struct jread *j, const json_t *obj, struct adv_dev *d)
 {
 	uint64_t changes = 0, set = 0, ops = 0;
-	bool null;
-	int err = read_count(j, obj, "changes", &changes, &null);
+	bool no_changes = true, no_set = true, no_ops = true;
+	int err = read_count(j, obj, "changes", &changes, &no_changes);
 
 	if (!err)
-		err = read_count(j, obj, "set_readings", &set, &null);
+		err = read_count(j, obj, "set_readings", &set, &no_set);
 	if (!err)
-		err = read_count(j, obj, "no_snoop_operations", &ops, &null);
+		err = read_count(j, obj, "no_snoop_operations", &ops, &no_ops);
 	d->let_go |= changes || set;
-	d->unheard |= null;
+	d->unheard |= no_changes || no_set || no_ops;
 	if (ops > d->ops)
 		d->ops = ops;
 	d->watched++;
@@ -571,16 +577,20 @@ static int read_head(struct jread *j, struct line *l)
 static int read_losses(struct jread *j, struct line *l)
 {
 	const json_t *log = json_object_get(l->root, "log");
+	bool no_events = true, no_maps = true;
 	uint64_t events = 0, maps = 0;
-	bool null;
-	int err;
+	int err = 0;
 
+	if (log && !json_is_object(log))
+		err = jread_bad(j, "log is not an object");
 	jread_at(j, "log.");
-	err = read_count(j, log, "lost_events", &events, &null);
 	if (!err)
-		err = read_count(j, log, "lost_maps", &maps, &null);
-	l->s->events_lost |= events > 0;
-	l->maps_lost = events || maps;
+		err = read_count(j, log, "lost_events", &events, &no_events);
+	if (!err)
+		err = read_count(j, log, "lost_maps", &maps, &no_maps);
+	/* What is not told may have been. */
+	l->maps_lost = no_events || events || no_maps || maps;
+	l->s->events_lost |= l->watched && (no_events || events);
 	return err;
 }
 
