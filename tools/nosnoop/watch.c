@@ -203,7 +203,7 @@ static const char *coverage(const struct watch *w)
 
 static json_t *count_json(const struct pmu_socket *s, enum pmu_kind kind)
 {
-	return json_integer(s->known[kind] ? (json_int_t)(s->count[kind] + 0.5) : 0);
+	return s->known[kind] ? json_integer((json_int_t)(s->count[kind] + 0.5)) : json_null();
 }
 
 static json_t *share_json(const struct pmu_socket *s, enum pmu_kind kind)
