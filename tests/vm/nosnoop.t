@@ -18,6 +18,7 @@ BINARIES=${OUT:-}
 BINARIES=$(realpath -- "${BINARIES:-$TOP/build}")
 NOSNOOP=${NOSNOOP:-$BINARIES/nosnoop}
 BENCH=${BENCH:-$BINARIES/wbinvdbench}
+WBINVDTOP=${WBINVDTOP:-$BINARIES/wbinvdtop}
 
 # fact BDF EXPRESSION [OPTION]...: of what list says
 fact() {
@@ -94,6 +95,34 @@ inside() {
 	done_testing
 }
 
+# waste BDF PROOF: KVM of this kernel emulates WBINVD for a device that was proven unable while it was idle
+waste() {
+	local bench top watcher
+
+	"$BENCH" -n 1000000 --rate 20 --vfio "$1" >"$TMP/bench" 2>&1 &
+	bench=$!
+	"$WBINVDTOP" -b -d 1 --record "$TMP/top" >/dev/null 2>"$TMP/top.err" &
+	top=$!
+	"$NOSNOOP" watch -d 1 --record "$TMP/rec" >/dev/null 2>"$ERR" &
+	watcher=$!
+	ok 'waste: recorded' lines "$TMP/rec" 2
+	ok 'waste: and by wbinvdtop' lines "$TMP/top" 8
+	kill -INT "$top" "$watcher"
+	wait "$top"
+	is 'waste: wbinvdtop ends well' "$? $(<"$TMP/top.err")" '0 '
+	wait "$watcher"
+	is 'waste: watch ends well' "$? $(<"$ERR")" '0 '
+	kill "$bench"
+	wait "$bench"
+	runs "$NOSNOOP" advise --baseline "$TMP/top" --baseline "$TMP/rec" --baseline "$2" --min-overlap 3 --json
+	is 'waste: the verdict' "$STATUS $(jq -r '.devices[] | "\(.bdf) \(.row) \(.verdict)"' "$OUT") $(<"$ERR")" "0 $1 R1 kernel-waste "
+	like 'waste: by whom it is proven' "$(jq -r '.devices[0].inputs.ability.source' "$OUT")" '^nosnoop --probe, 20'
+	ok 'waste: F is known, and above 0' jq -e '.devices[0].inputs.f.value > 0' "$OUT"
+	like 'waste: what is recoverable' "$(jq -r '.devices[0].notes[]' "$OUT")" 'Recoverable: '
+	runs "$NOSNOOP" advise --baseline "$TMP/top" --baseline "$TMP/rec" --min-overlap 3 --json
+	is 'waste: without the proof there is no such verdict' "$STATUS $(jq -r '.devices[] | "\(.row) \(.verdict)"' "$OUT")" '0 R6 not-shown'
+}
+
 # A VM holds the function by its own file: who it is, and what its VFIO says of it.
 held() {
 	local nic pid id i
@@ -101,6 +130,8 @@ held() {
 	modprobe vfio-pci
 	nic=$(vfio_find 8086:10d3)
 	vfio_bind "$nic"
+	is 'idle: QEMU hardwires the bit of this function' "$(fact "$nic" '"\(.no_snoop) \(.ability) \(.box)"' --probe)" 'hardwired0 cannot 4'
+	cp -- "$OUT" "$TMP/proof"
 	"$BENCH" -n 10 --vfio "$nic" --hold 3600 >"$TMP/bench" 2>"$TMP/bench.err" &
 	pid=$!
 	for ((i = 0; i < 300; i++)); do
@@ -125,6 +156,7 @@ held() {
 		'[false,"this kernel has no such tracepoints",null,null,null,null,null,"this kernel has no such tracepoints"]'
 	runs "$NOSNOOP" advise --baseline "$TMP/rec" --min-overlap 2 --json
 	is 'advise: merely cleared is never called 4' "$(jq -r '.devices[] | "\(.bdf) \(.row) \(.verdict)"' "$OUT")" "$nic R6 not-shown"
+	waste "$nic" "$TMP/proof"
 	done_testing
 }
 
@@ -244,7 +276,8 @@ all_of() {
 	local name=$1 case=$2 line
 
 	shift 2
-	vm "$@" --timeout 300 --env "HELPERS=$TMP" --env "NOSNOOP=$NOSNOOP" --env "BENCH=$BENCH" -- bash "$TOP/tests/vm/nosnoop.t" "--$case"
+	vm "$@" --timeout 300 --env "HELPERS=$TMP" --env "NOSNOOP=$NOSNOOP" --env "BENCH=$BENCH" \
+		--env "WBINVDTOP=$WBINVDTOP" -- bash "$TOP/tests/vm/nosnoop.t" "--$case"
 	while read -r line; do
 		case $line in
 		'ok '*) pass "$name: ${line#* - }" ;;

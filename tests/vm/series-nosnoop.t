@@ -268,6 +268,43 @@ typeone() {
 	is "type1: M is not known" "$STATUS $(jq -c '.devices[0].inputs.m.value' "$OUT")" '0 null'
 }
 
+# R4: what policy-ab measured of a device in box 1, its VM's cost in box 3. The mapping workload loses by the flushes;
+# one that is made up gains 10 %. Times of an emulated machine are none, so that the limits are given.
+pays() {
+	local bdf=$1 top watcher
+
+	runs env OUT="$BINARIES" "$TOP/scripts/bench/policy-ab" -d "$bdf" -n 2 -o "$TMP/maps"
+	is "policy-ab: status" "$STATUS" 0
+	# shellcheck disable=SC2016 # the workload's variable
+	runs env OUT="$BINARIES" "$TOP/scripts/bench/policy-ab" -d "$bdf" -n 2 -o "$TMP/gains" -w "made up" -- \
+		bash -c '[[ $POLICY == enforced ]] && echo 100 || echo 110'
+	is "policy-ab, a workload of our own: status" "$STATUS" 0
+	hold noncoherent
+	"$WBINVDTOP" -b -d 1 --record "$TMP/top" >/dev/null 2>"$TMP/top.err" &
+	top=$!
+	"$NOSNOOP" watch -d 1 --record "$TMP/box3" >/dev/null 2>"$ERR" &
+	watcher=$!
+	ok "candidate: recorded" lines "$TMP/box3" 2
+	ok "candidate: and by wbinvdtop" lines "$TMP/top" 6
+	kill -INT "$top" "$watcher"
+	wait "$top"
+	is "candidate: wbinvdtop ends well" "$? $(<"$TMP/top.err")" '0 '
+	wait "$watcher"
+	is "candidate: watch ends well" "$? $(<"$ERR")" '0 '
+	let_go
+	set -- --baseline "$TMP/base" --candidate "$TMP/top" --candidate "$TMP/box3" --ab
+	advise "$@" "$TMP/gains/ab.json" --max-cost 100
+	verdict_of "R4: gains" "$bdf" 'R4 1-to-3-pays'
+	is "R4: the gain" "$(jq -c --arg bdf "$bdf" '.devices[] | select(.bdf == $bdf).ab | [.gain, .gain_lo, .gain_hi]' "$OUT")" '[10,10,10]'
+	# shellcheck disable=SC2016 # a variable of jq
+	ok "R4: F, T and M are known" jq -e --arg bdf "$bdf" '[.devices[] | select(.bdf == $bdf).inputs | .f, .t, .m | .value] |
+		all(. != null and . >= 0)' "$OUT"
+	advise "$@" "$TMP/gains/ab.json" --min-gain 10
+	verdict_of "R4: gains no more than it has to" "$bdf" 'R4 keep-1'
+	advise "$@" "$TMP/maps/ab.json" --max-cost 100
+	verdict_of "R4: maps that have to be flushed gain nothing" "$bdf" 'R4 keep-1'
+}
+
 inside() {
 	local snoop=$1 can cannot blocks both able unable blocked ignores cleared at=auto f
 
@@ -350,6 +387,7 @@ inside() {
 	let_go
 	listing -D "$able"
 	facts "free again" "$able" "enabled can $can [$can] null false $f null"
+	[[ $snoop == off ]] || pays "$able"
 	moves "$snoop" "$able"
 	unpins "$snoop" "$able" "$cleared"
 	typeone "$snoop" "$able"
@@ -365,6 +403,9 @@ if [[ $KERNEL != */* && ! $("$GET_KERNEL" path "$KERNEL" 2>/dev/null) ]]; then
 	done_testing
 fi
 helper ncdma || fail "the program that holds the functions compiles"
+mkdir -p "$BINARIES/bench"
+ok "mapcost.c compiles" "${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror "$TOP/scripts/bench/mapcost.c" \
+	-o "$BINARIES/bench/mapcost"
 for snoop in on off; do
 	all_of "snoop control $snoop" "$snoop" -k "$KERNEL" ${MODULES:+-M "$MODULES"} --tcg single \
 		--snoop-control "$snoop" --env "NOSNOOP=$NOSNOOP" \

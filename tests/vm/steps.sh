@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# For tests that go through steps of ncdma; read after lib.sh or live.sh.
+# For tests that go through steps of ncdma, or record; read after lib.sh or live.sh.
 
 # Not empty: what this pattern matches is left out.
 NO_STEP=''
@@ -43,4 +43,15 @@ step() {
 	printf '%s\n' "$1" >&"${HOLDER[1]}"
 	read -r -t 120 said <&"${HOLDER[0]}"
 	[[ $said == "$1: ${2:-0}" ]] || fail "step $1" "$said"
+}
+
+# shellcheck disable=SC2317 # its name is passed
+# lines FILE N: it has as many within 120 s
+lines() {
+	local end=$((SECONDS + 120))
+
+	until (($(grep -c '' "$1" 2>/dev/null) >= $2)); do
+		((SECONDS < end)) || return 1
+		sleep 0.2
+	done
 }
