@@ -94,15 +94,14 @@ static size_t read_config(int dirfd, uint8_t *cfg, size_t len, off_t pos)
 	return got;
 }
 
-static void read_port_type(struct dev_facts *f, int dirfd)
+void dev_facts_port_of(struct dev_facts *f, const uint8_t *cfg, size_t len)
 {
-	uint8_t cfg[PCI_CFG_SPACE_SIZE];
 	const char *why;
 	int pos;
 
 	f->port_type = -1;
-	f->cfg_len = read_config(dirfd, cfg, sizeof(cfg), 0);
-	pos = pcie_cap_find(cfg, f->cfg_len, &why);
+	f->cfg_len = len;
+	pos = pcie_cap_find(cfg, len, &why);
 	if (pos > 0) {
 		f->port_type = (cfg[pos + PCI_EXP_FLAGS] & PCI_EXP_FLAGS_TYPE) >> 4;
 		why = NULL;
@@ -114,6 +113,13 @@ static void read_port_type(struct dev_facts *f, int dirfd)
 	}
 	f->port_err = pos < 0 && pos != -ENXIO ? pos : 0;
 	f->port_why = f->port_err ? why : NULL;
+}
+
+static void read_port_type(struct dev_facts *f, int dirfd)
+{
+	uint8_t cfg[PCI_CFG_SPACE_SIZE];
+
+	dev_facts_port_of(f, cfg, read_config(dirfd, cfg, sizeof(cfg), 0));
 }
 
 void dev_facts_port(int rootfd, const char *bdf, struct dev_facts *f)

@@ -49,4 +49,7 @@ void dev_facts_port(int rootfd, const char *bdf, struct dev_facts *f);
 /* 1: runtime-suspended now, so that reading its config space would wake it; 0; -ENODEV: gone. */
 int dev_facts_suspended(int rootfd, const char *bdf);
 
+/* The same from the first len bytes of config space. */
+void dev_facts_port_of(struct dev_facts *f, const uint8_t *cfg, size_t len);
+
 #endif /* DEVFACTS_H */

@@ -243,12 +243,12 @@ static void note_result(struct func_row *r, enum probe_result res)
 }
 
 /* With its config space at hand, which a sleeping function's was not before. */
-static int look_again(struct func_row *r, const uint8_t *cfg, int cap, const char **why)
+static int look_again(struct func_row *r, const uint8_t *cfg, size_t len, const char **why)
 {
 	int err;
 
 	r->f.suspended = false;
-	r->f.port_type = (cfg[cap + PCI_EXP_FLAGS] & PCI_EXP_FLAGS_TYPE) >> 4;
+	dev_facts_port_of(&r->f, cfg, len);
 	err = func_judge(r);
 	if (err)
 		return err;
@@ -276,7 +276,7 @@ static int probe_open(int dirfd, struct func_row *r)
 	cap = pcie_cap_find(cfg, n > 0 ? n : 0, &why);
 	if (cap < 0)
 		why = "shows no PCI Express capability";
-	err = cap < 0 ? cap : look_again(r, cfg, cap, &why);
+	err = cap < 0 ? cap : look_again(r, cfg, n, &why);
 	if (!err) {
 		struct probe_io io = { sysfs_read16, sysfs_write16, &fd };
 
