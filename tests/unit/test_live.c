@@ -136,12 +136,35 @@ static void test_process_foreign(void **state)
 	vm_table_free(t);
 }
 
+/* What a destroyed vCPU did last belongs to the interval that it was destroyed in, and to no later one. */
+static void test_destroyed_vcpu(void **state)
+{
+	const struct wb_vcpu v = { .id = 2, .max_ns = 9000, .interval_max_ns = 700 };
+	const struct wb_vm_val val = { .tgid = 100 };
+	struct vm_state *s;
+	struct vm_table *t;
+
+	put_link(*state, "1/ns", "pid", INIT_PIDNS);
+	t = vm_table_new(*state);
+	assert_non_null(t);
+	vm_table_begin(t);
+	s = vm_table_add(t, 1, &val);
+	assert_non_null(s);
+	assert_int_equal(vm_state_keep(s, 5, &v), 0);
+	assert_int_equal(s->kept[0].vcpu.interval_max_ns, 700);
+	vm_table_begin(t);
+	assert_int_equal(s->kept[0].vcpu.interval_max_ns, 0);
+	assert_int_equal(s->kept[0].vcpu.max_ns, 9000);
+	vm_table_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_module_live, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_process_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_process_foreign, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_destroyed_vcpu, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

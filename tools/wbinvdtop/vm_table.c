@@ -143,12 +143,15 @@ struct vm_state *vm_table_all(struct vm_table *t, size_t *n)
 
 void vm_table_begin(struct vm_table *t)
 {
-	size_t i;
+	size_t i, k;
 
 	for (i = 0; i < t->nr; i++) {
 		t->vms[i].listed = false;
 		t->vms[i].has_entries = false;
 		t->vms[i].nr_seen = 0;
+		/* The interval that they ended in has been shown. */
+		for (k = 0; k < t->vms[i].nr_kept; k++)
+			t->vms[i].kept[k].vcpu.interval_max_ns = 0;
 	}
 	vmname_cache_age(t->names);
 }
@@ -162,8 +165,6 @@ int vm_state_keep(struct vm_state *s, uint64_t serial, const struct wb_vcpu *v)
 	s->kept = kept;
 	kept[s->nr_kept].serial = serial;
 	kept[s->nr_kept].vcpu = *v;
-	/* No interval after this one has anything of it. */
-	kept[s->nr_kept].vcpu.interval_max_ns = 0;
 	s->nr_kept++;
 	return 0;
 }
