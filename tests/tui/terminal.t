@@ -69,6 +69,34 @@ sees 'and a key is read without Enter' 'any key: back'
 kill -s TERM "$(<"$TMP/pid")"
 ends 'SIGTERM after all that' 0
 
+# ---- others write to the terminal ---------------------------------------------------------------
+
+start 80x24 "${ARGS[@]}"
+sees 'screen before wall' 'q quit'
+keys Space
+sees 'the first interval' 'WBINVD/s [0-9]'
+first=$(screen)
+keys Space
+changed() { [[ $(screen) != "$first" ]]; }
+poll changed
+second=$(screen)
+keys q
+ends 'after two intervals' 0
+start 80x24 "${ARGS[@]}"
+sees 'screen before wall again' 'q quit'
+keys Space
+sees 'wall: the first interval' 'WBINVD/s [0-9]'
+printf '\r\n\nBroadcast message from root@host (pts/9):\r\n\r\nThe host goes down\r\n\n' >"$(tm display-message -p '#{pane_tty}')"
+sees 'wall: its text is there' 'The host goes down'
+tm pipe-pane -O "cat >'$TMP/drawn'"
+keys Space
+is_second() { [[ $(screen) == "$second" ]]; }
+ok 'wall: gone with the next frame' poll is_second
+keys q
+poll grep -q 1049l "$TMP/drawn"
+unlike 'wall: and nothing flickers, the screen is not cleared' "$(sed $'s/\e\[?1049l.*//' "$TMP/drawn")" $'\e\\[H\e\\[2?J'
+ends 'after wall' 0
+
 # ---- the input ends -----------------------------------------------------------------------------
 
 mkfifo "$TMP/input"

@@ -185,6 +185,8 @@ int ui_frame(struct ui *ui, const struct frame *f)
 	/* The newest stands first: what is being read moves on with the others. */
 	if (ui->view == BATCH_LOG && ui->at && f->interval_ns)
 		ui->at += f->nr_new_events;
+	/* Others may have written to the terminal, as wall(1) does: nothing of it is taken as drawn. */
+	redrawwin(stdscr);
 	return redraw(ui);
 }
 
