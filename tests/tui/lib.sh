@@ -50,6 +50,8 @@ poll() {
 
 shows() { [[ $(screen) =~ $1 ]]; }
 shows_not() { [[ ! $(screen) =~ $1 ]]; }
+is_now() { [[ $(screen) == "$1" ]]; }
+is_not() { [[ $(screen) != "$1" ]]; }
 is_screen() { [[ $(screen) == "$(<"$1")" ]]; }
 
 # sees NAME REGEX: the screen comes to look like it

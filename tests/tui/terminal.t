@@ -77,8 +77,7 @@ keys Space
 sees 'the first interval' 'WBINVD/s [0-9]'
 first=$(screen)
 keys Space
-changed() { [[ $(screen) != "$first" ]]; }
-poll changed
+poll is_not "$first"
 second=$(screen)
 keys q
 ends 'after two intervals' 0
@@ -90,27 +89,22 @@ printf '\r\n\nBroadcast message from root@host (pts/9):\r\n\r\nThe host goes dow
 sees 'wall: its text is there' 'The host goes down'
 tm pipe-pane -O "cat >'$TMP/drawn'"
 keys Space
-is_second() { [[ $(screen) == "$second" ]]; }
-ok 'wall: gone with the next frame' poll is_second
+ok 'wall: gone with the next frame' poll is_now "$second"
 keys q
 poll grep -q 1049l "$TMP/drawn"
 unlike 'wall: and nothing flickers, the screen is not cleared' "$(sed $'s/\e\[?1049l.*//' "$TMP/drawn")" $'\e\\[H\e\\[2?J'
 ends 'after wall' 0
 
-# ---- the input ends -----------------------------------------------------------------------------
+# ---- the input is no terminal -------------------------------------------------------------------
 
-mkfifo "$TMP/input"
-exec 6<>"$TMP/input"
-INPUT=$TMP/input start 80x24 "${ARGS[@]}"
-sees 'keys may come from elsewhere' 'q quit'
-printf ' ' >&6
-sees 'and are read' 'WBINVD/s [0-9]'
-printf 'q' >&6
-ends 'q from elsewhere' 0
+mkfifo "$TMP/pipe"
+exec 6<>"$TMP/pipe"
+for input in /dev/null "$TMP/pipe"; do
+	INPUT=$input start 160x50 --replay "$REC" -n 2
+	ends "input from ${input##*/}" 0
+	is "input from ${input##*/}: two frames of text" "$(screen | grep -c 'WBINVD/s .*source')" 2
+done
 exec 6>&-
-
-INPUT=/dev/null start 80x24 "${ARGS[@]}"
-ends 'end of input' 0
 
 # ---- terminals ----------------------------------------------------------------------------------
 

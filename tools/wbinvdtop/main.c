@@ -132,7 +132,8 @@ static int run(struct app *app)
 	app->pace.interval_ns = app->cfg.o.interval_ns;
 	app->pace.fixed = app->cfg.o.interval_set;
 	err = -ENOTTY;
-	if (!app->cfg.o.batch && isatty(STDOUT_FILENO))
+	/* Without keys a screen could not be left; with an input that has ended it would end at once. */
+	if (!app->cfg.o.batch && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
 		err = open_screen(app);
 	if (err == -ENOTTY)
 		err = open_text(app);
