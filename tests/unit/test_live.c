@@ -98,6 +98,20 @@ static void test_module_live(void **state)
 	assert_true(proc_module_live(*state, "kvm_amd"));
 }
 
+static void test_waits_for(void **state)
+{
+	assert_string_equal(bpf_obj_waits_for(*state, false), "KVM is not loaded; waiting for it");
+	assert_string_equal(bpf_obj_waits_for(*state, true), "KVM is not loaded; waiting for it");
+	put(*state, "kvm", "initstate", "live\n");
+	assert_null(bpf_obj_waits_for(*state, false));
+	assert_string_equal(bpf_obj_waits_for(*state, true),
+			    "KVM is loaded without kvm_intel or kvm_amd; waiting for one of them");
+	put(*state, "kvm_intel", "initstate", "coming\n");
+	assert_non_null(bpf_obj_waits_for(*state, true));
+	put(*state, "kvm_intel", "initstate", "live\n");
+	assert_null(bpf_obj_waits_for(*state, true));
+}
+
 static void put_process(const char *root, const char *pid, const char *start)
 {
 	char stat[256];
@@ -162,6 +176,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_module_live, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_waits_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_process_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_process_foreign, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_destroyed_vcpu, setup, teardown),

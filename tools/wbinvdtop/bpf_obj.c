@@ -137,15 +137,19 @@ static const struct rung {
 /* Why the rung under trial is refused, where it is known better than by errno. */
 static char last_complaint[256];
 
-static bool kvm_loaded(void)
+/* The reason of an exit is the vendor module's to know: its type information is needed. */
+static bool vendor_loaded(const char *modules)
 {
-	return proc_module_live(SYS_MODULE, "kvm");
+	return proc_module_live(modules, "kvm_amd") || proc_module_live(modules, "kvm_intel");
 }
 
-/* The reason of an exit is the vendor module's to know: its type information is needed. */
-static bool vendor_loaded(void)
+const char *bpf_obj_waits_for(const char *modules, bool vendor)
 {
-	return proc_module_live(SYS_MODULE, "kvm_amd") || proc_module_live(SYS_MODULE, "kvm_intel");
+	if (!proc_module_live(modules, "kvm"))
+		return "KVM is not loaded; waiting for it";
+	if (vendor && !vendor_loaded(modules))
+		return "KVM is loaded without kvm_intel or kvm_amd; waiting for one of them";
+	return NULL;
 }
 
 bool bpf_obj_ftrace_off(void)
@@ -400,7 +404,7 @@ static int try_rung(struct bpf_obj **out, const struct source_config *cfg, const
 		err = -EBUSY;
 		goto fail;
 	}
-	if (r->main == MAIN_EXIT && !vendor_loaded()) {
+	if (r->main == MAIN_EXIT && !vendor_loaded(SYS_MODULE)) {
 		snprintf(last_complaint, sizeof(last_complaint),
 			 "no vendor module of KVM is loaded");
 		err = -ENOENT;
@@ -531,7 +535,7 @@ static void note_refusal(char **notice, const struct rung *r, int err)
 	free(old);
 }
 
-int bpf_obj_open(struct bpf_obj **out, const struct source_config *cfg)
+int bpf_obj_open(struct bpf_obj **out, const struct source_config *cfg, const char **waits_for)
 {
 	const struct rung *wanted = cfg->wanted ? find_rung(cfg->wanted) : NULL;
 	char *notice = NULL;
@@ -539,7 +543,8 @@ int bpf_obj_open(struct bpf_obj **out, const struct source_config *cfg)
 	unsigned int i;
 
 	libbpf_set_print(bpfutil_print);
-	if (!kvm_loaded() || (wanted && wanted->main == MAIN_EXIT && !vendor_loaded()))
+	*waits_for = bpf_obj_waits_for(SYS_MODULE, wanted && wanted->main == MAIN_EXIT);
+	if (*waits_for)
 		return -ENODEV;
 	for (i = 0; i < NR_RUNGS; i++) {
 		const struct rung *r = wanted ? wanted : &rungs[i];
@@ -566,12 +571,14 @@ int bpf_obj_open(struct bpf_obj **out, const struct source_config *cfg)
 		if (wanted)
 			break;
 	}
-	if (!kvm_loaded())
+	/* It may have gone meanwhile. */
+	*waits_for = bpf_obj_waits_for(SYS_MODULE, false);
+	if (*waits_for)
 		err = -ENODEV;
 	else
 		log_err("this kernel lets no source attach: %s", notice ? notice : strerror(-err));
 	free(notice);
-	return err == -ENODEV || err == -ENOMEM ? err : -EOPNOTSUPP;
+	return *waits_for || err == -ENOMEM ? err : -EOPNOTSUPP;
 }
 
 void bpf_obj_close(struct bpf_obj *o)

@@ -47,10 +47,10 @@ int bpf_obj_check(const struct source_config *cfg);
 
 /*
  * Loads and attaches the best rung, or the one that cfg forces.  0, or after
- * one sentence on stderr -EPERM, -EOPNOTSUPP, -ENOMEM ...; -ENODEV without a
- * sentence: KVM is not loaded.
+ * one sentence on stderr -EPERM, -EOPNOTSUPP, -ENOMEM ...; -ENODEV without one,
+ * which is *waits_for: a module is not loaded.
  */
-int bpf_obj_open(struct bpf_obj **out, const struct source_config *cfg);
+int bpf_obj_open(struct bpf_obj **out, const struct source_config *cfg, const char **waits_for);
 void bpf_obj_close(struct bpf_obj *o);
 
 /*
@@ -58,6 +58,12 @@ void bpf_obj_close(struct bpf_obj *o);
  * still be attached then, without a complaint, but never run.
  */
 bool bpf_obj_ftrace_off(void);
+
+/*
+ * Which of KVM's modules below modules, /sys/module but in tests, has to be waited for, as
+ * a sentence, vendor: including the one of the processor's vendor; NULL: none.
+ */
+const char *bpf_obj_waits_for(const char *modules, bool vendor);
 
 /* Starts the next interval for maxima; returns the number of the one before. */
 uint32_t bpf_obj_next_epoch(struct bpf_obj *o);

@@ -61,13 +61,14 @@ static int set_notice(struct bpf_source *b, const char *text)
 /* Attaches now, or waits for KVM to be loaded. */
 static int try_attach(struct bpf_source *b)
 {
+	const char *waits_for;
 	size_t value;
 	int err;
 
-	err = bpf_obj_open(&b->obj, &b->cfg);
+	err = bpf_obj_open(&b->obj, &b->cfg, &waits_for);
 	if (err == -ENODEV) {
 		b->src.name = "waiting";
-		return set_notice(b, "KVM is not loaded; waiting for it");
+		return set_notice(b, waits_for);
 	}
 	if (err)
 		return err;
