@@ -138,6 +138,7 @@ extra|'extra' is one argument too many
 --ver|option --ver is unknown
 --replay f --source exit|--source and --replay exclude each other
 --replay f --threshold 5|--threshold needs a live source
+--source insn --threshold 5|--threshold needs another source than insn
 --replay f --map-entries 5|--map-entries needs a live source
 --view victims --json|--view goes with text: JSON frames hold every view
 --view devices --csv|--view goes with text: CSV rows are VMs

@@ -47,6 +47,23 @@ test_late_kvm() {
 	bench -n 2000
 	finish
 	last_ok "KVM absent: then counts" late '.source == "fentry" and .sum.total.exits == 2000'
+	is "its last frame, too, has a maximum where exits were timed" \
+		"$(jq -c '.vms[] | select(.ended) | select(.delta.exits > .delta.untimed) | .delta.max_ns > 0' "$TMP/late")" true
+}
+
+# kvm.ko alone has no vCPU; function tracing is off as well, so that the last of all sources is taken.
+test_without_vendor() {
+	modprobe kvm
+	"$WBINVDTOP" --json -n 1 -d 0.2 --source exit >"$OUT"
+	is "vendor module absent: --source exit says what it waits for" "$(jq -r '.source, .notice' "$OUT" | paste -sd ' ')" \
+		'waiting KVM is loaded without kvm_intel or kvm_amd; waiting for one of them'
+	sysctl -q kernel.ftrace_enabled=0
+	"$WBINVDTOP" --json -n 1 -d 0.2 --threshold 5 >"$OUT" 2>"$ERR"
+	like "vendor module absent: --threshold reports nothing, a notice says" "$(jq -r '.source, .notice' "$OUT" | paste -sd ' ')" \
+		'^insn fentry refused: .*; --threshold reports nothing: insn has no times$'
+	like "vendor module absent: and a sentence" "$(<"$ERR")" '^wbinvdtop: --threshold reports nothing: source insn has no times$'
+	sysctl -q kernel.ftrace_enabled=1
+	modprobe -r kvm
 }
 
 late_attached() { tail -n 1 "$TMP/late" | grep -q '"source":"fentry"'; }
@@ -310,6 +327,7 @@ test_lockdown() {
 
 inside() {
 	test_rights
+	test_without_vendor
 	test_late_kvm
 	devices || exit
 	test_one_capability

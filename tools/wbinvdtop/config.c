@@ -137,6 +137,8 @@ static int check_together(const struct config *cfg)
 	if (src->replay && src->threshold_ns)
 		return refuse("--threshold needs a live source: "
 			      "a recording does not hold single flushes");
+	if (src->wanted && !strcmp(src->wanted, "insn") && src->threshold_ns)
+		return refuse("--threshold needs another source than insn, which has no times");
 	if (src->replay && src->map_entries)
 		return refuse("--map-entries needs a live source: a recording uses no maps");
 	if (cfg->view != BATCH_VMS && cfg->o.format == OPTS_JSON)

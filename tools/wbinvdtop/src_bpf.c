@@ -58,6 +58,24 @@ static int set_notice(struct bpf_source *b, const char *text)
 	return text && !b->notice ? -ENOMEM : 0;
 }
 
+/* What the rung that was found cannot do of what was asked for, behind why no better one is used. */
+static int set_notice_of_rung(struct bpf_source *b)
+{
+	const char *better = b->obj->notice;
+	char *text;
+	int err;
+
+	if (!b->cfg.threshold_ns || b->obj->known & WB_KNOWN_TIME)
+		return set_notice(b, better);
+	log_warn("--threshold reports nothing: source %s has no times", b->obj->rung);
+	if (asprintf(&text, "%s%s--threshold reports nothing: %s has no times",
+		     better ? better : "", better ? "; " : "", b->obj->rung) < 0)
+		return -ENOMEM;
+	err = set_notice(b, text);
+	free(text);
+	return err;
+}
+
 /* Attaches now, or waits for KVM to be loaded. */
 static int try_attach(struct bpf_source *b)
 {
@@ -86,7 +104,7 @@ static int try_attach(struct bpf_source *b)
 		if (!b->ring)
 			return -errno;
 	}
-	return set_notice(b, b->obj->notice);
+	return set_notice_of_rung(b);
 }
 
 /* Probes of the kprobe rung outlive kvm.ko: the kernel attaches them again. */
