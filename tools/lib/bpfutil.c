@@ -9,6 +9,50 @@
 
 #include "log.h"
 
+/* The last line that says more than that something failed; "": none. */
+static char telling[192];
+
+/* What libbpf and the verifier write after the line that says why, or around it. */
+static bool says_why(const char *line)
+{
+	static const char *const others[] = {
+		"failed to load object", "failed to load BPF skeleton",
+		": failed to load: ",	 "-- BEGIN PROG LOAD LOG --",
+		"-- END PROG LOAD LOG",	 "verification time ",
+		"stack depth ",
+	};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (strstr(line, others[i]))
+			return false;
+	}
+	return *line && strncmp(line, "processed ", 10);
+}
+
+static void keep_telling(const char *line)
+{
+	if (!strncmp(line, "libbpf: ", 8))
+		line += 8;
+	if (says_why(line))
+		snprintf(telling, sizeof(telling), "%s", line);
+}
+
+void bpfutil_begin(void)
+{
+	telling[0] = '\0';
+}
+
+const char *bpfutil_why(int err)
+{
+	static char why[sizeof(telling) + 64];
+
+	if (!telling[0])
+		return strerror(-err);
+	snprintf(why, sizeof(why), "%s (%s)", strerror(-err), telling);
+	/* libbpf says itself what the kernel has said. */
+	return strstr(telling, strerror(-err)) ? telling : why;
+}
+
 int bpfutil_print(enum libbpf_print_level level, const char *fmt, va_list args)
 {
 	char *text, *line, *rest;
@@ -16,8 +60,10 @@ int bpfutil_print(enum libbpf_print_level level, const char *fmt, va_list args)
 	if (level == LIBBPF_DEBUG || vasprintf(&text, fmt, args) < 0)
 		return 0;
 	/* A verifier's log is one message of many lines. */
-	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		keep_telling(line);
 		log_debug("%s", line);
+	}
 	free(text);
 	return 0;
 }

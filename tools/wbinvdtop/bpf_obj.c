@@ -398,6 +398,7 @@ static int try_rung(struct bpf_obj **out, const struct source_config *cfg, const
 	if (!o)
 		return err;
 	last_complaint[0] = '\0';
+	bpfutil_begin();
 	if (((r->main | beside) & FUNCTIONS) && bpf_obj_ftrace_off()) {
 		snprintf(last_complaint, sizeof(last_complaint),
 			 "function tracing is off (sysctl kernel.ftrace_enabled is 0)");
@@ -439,7 +440,7 @@ fail:
 
 static const char *explain(int err)
 {
-	return last_complaint[0] ? last_complaint : strerror(-err);
+	return last_complaint[0] ? last_complaint : bpfutil_why(err);
 }
 
 /* One rung with the best that can be had beside it. */

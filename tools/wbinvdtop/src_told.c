@@ -426,6 +426,8 @@ static int attach(struct told_source *t)
 {
 	int err;
 
+	libbpf_set_print(bpfutil_print);
+	bpfutil_begin();
 	t->skel = told_bpf__open();
 	if (!t->skel)
 		return -errno;
@@ -455,7 +457,8 @@ int source_open_told(struct source **out, const struct source_config *cfg)
 	t->table = vm_table_new("/proc");
 	err = t->table ? attach(t) : -ENOMEM;
 	if (err) {
-		log_err("KVM's tracepoints cannot be read: %s", strerror(-err));
+		log_err("KVM's tracepoints cannot be read: %s",
+			err == -ENOMEM ? strerror(-err) : bpfutil_why(err));
 		told_close(&t->src);
 		return err == -EPERM || err == -ENOMEM ? err : -EOPNOTSUPP;
 	}
