@@ -380,6 +380,38 @@ static void test_record_is_whole(void **state)
 	free(rec2);
 }
 
+/* What was recorded earlier is lost to a reading, not to a source that cannot be had. */
+static void test_record_keeps(void **state)
+{
+	char path[] = "/tmp/wb-record-XXXXXX", old[8192];
+	struct live live = live_source();
+	struct model *m = model_new();
+	struct wb_snapshot *s = snapshot_new();
+	const struct frame *f;
+	struct record *r;
+	char *rec;
+	int fd = mkstemp(path);
+
+	(void)state;
+	memset(old, '~', sizeof(old));
+	assert_int_equal(write(fd, old, sizeof(old)), sizeof(old));
+	assert_int_equal(record_open(&r, path), 0);
+	assert_int_equal(record_close(r), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_END), sizeof(old));
+	assert_int_equal(record_open(&r, path), 0);
+	assert_int_equal(live_read(&live.base, s), 0);
+	assert_int_equal(model_update(m, s, &f), 0);
+	assert_int_equal(record_frame(r, m, &live.base), 0);
+	assert_int_equal(record_close(r), 0);
+	model_free(m);
+	rec = slurp(path);
+	assert_null(strchr(rec, '~'));
+	assert_ptr_equal(strchr(rec, '\n'), rec + strlen(rec) - 1);
+	unlink(path);
+	close(fd);
+	free(rec);
+}
+
 static void drop(json_t *v, const char *key)
 {
 	json_t *member;
@@ -615,6 +647,7 @@ int main(void)
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_fixture_round_trip),
 		cmocka_unit_test(test_record_is_whole),
+		cmocka_unit_test(test_record_keeps),
 		cmocka_unit_test(test_plain_json),
 		cmocka_unit_test(test_plain_twins),
 		cmocka_unit_test(test_plain_again),

@@ -80,6 +80,9 @@ test_refused_source() {
 	sysctl -q kernel.ftrace_enabled=0
 	refused "no ftrace: --source fentry" 4 'fentry refused: function tracing is off' \
 		"$WBINVDTOP" -b -n 1 -d 0.2 --source fentry
+	echo yesterday >"$TMP/recording"
+	"$WBINVDTOP" -b -n 1 -d 0.2 --source fentry --record "$TMP/recording" 2>"$ERR"
+	is "no ftrace: an earlier recording is left as it was" "$(<"$TMP/recording")" yesterday
 	tmux -L ladder -f /dev/null new-session -d -x 150 -y 30 "$WBINVDTOP -d 0.3"
 	monitor ladder
 	bench -n 1000

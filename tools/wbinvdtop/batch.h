@@ -38,7 +38,10 @@ char *batch_headline(const struct frame *f, const struct source *src, char *buf,
 
 struct record;
 
-/* Creates or empties the file.  0 or a negative errno after a sentence. */
+/*
+ * Creates the file; what one that is there holds is left until the first reading is recorded.
+ * 0 or a negative errno after a sentence.
+ */
 int record_open(struct record **out, const char *path);
 
 /*

@@ -15,7 +15,8 @@ struct record {
 	FILE *f;
 	int fd; /* outlives f, to cut off what a failed write left */
 	bool regular;
-	off_t good; /* end of the last complete line */
+	bool emptied; /* of what an earlier recording left */
+	off_t good;   /* end of the last complete line */
 	char *path;
 	struct frame_json *json;
 };
@@ -44,7 +45,7 @@ int record_open(struct record **out, const char *path)
 	err = r->path ? frame_json_new(&r->json, NULL, true, true) : -ENOMEM;
 	if (err)
 		goto out;
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 	if (fd >= 0)
 		r->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (r->fd < 0 || fstat(r->fd, &st))
@@ -75,6 +76,20 @@ static void cut(struct record *r)
 		log_err("the last line of %s is incomplete: %s", r->path, strerror(errno));
 }
 
+static int begin(struct record *r)
+{
+	if (r->regular && !r->emptied && ftruncate(r->fd, 0)) {
+		int err = -errno;
+
+		log_err("cannot record to %s: %s", r->path, strerror(-err));
+		fclose(r->f);
+		r->f = NULL;
+		return err;
+	}
+	r->emptied = true;
+	return 0;
+}
+
 int record_frame(struct record *r, struct model *m, const struct source *src)
 {
 	const struct frame *f;
@@ -83,6 +98,9 @@ int record_frame(struct record *r, struct model *m, const struct source *src)
 	/* After a failure, of which the caller knows. */
 	if (!r->f)
 		return -EIO;
+	err = begin(r);
+	if (err)
+		return err;
 	err = model_raw_frame(m, &f);
 	if (!err)
 		err = frame_json_write(r->json, r->f, m, f, src);
