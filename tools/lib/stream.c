@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "stream.h"
 
 /* How often a reader that does not read is looked after, in ms. */
@@ -101,4 +104,25 @@ FILE *stream_open(int fd)
 	}
 	setvbuf(f, NULL, _IOFBF, 256 << 10);
 	return f;
+}
+
+int stream_check_standard(void)
+{
+	if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
+		log_err("standard output is closed");
+		return -EBADF;
+	}
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return -EBADF;
+	}
+	return 0;
+}
+
+int stream_flush_standard(void)
+{
+	if (!fflush(stdout) || errno == EPIPE)
+		return 0;
+	log_err("standard output cannot be written: %s", strerror(errno));
+	return -EIO;
 }

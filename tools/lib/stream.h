@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Standard output for a tool whose signals are blocked. */
+/* The standard files of a tool, and standard output for one whose signals are blocked. */
 #ifndef STREAM_H
 #define STREAM_H
 
@@ -16,5 +16,15 @@
  * fd open.  NULL: no memory.
  */
 FILE *stream_open(int fd);
+
+/*
+ * To be called before any file is opened: a descriptor below 3 that is closed would be given to the next
+ * one, and what is meant for people would end there.  0, or -EBADF after a sentence: nobody could read
+ * what the tool is started for.
+ */
+int stream_check_standard(void);
+
+/* At the end: 0 also where the reader has gone, else -EIO after a sentence. */
+int stream_flush_standard(void);
 
 #endif /* STREAM_H */

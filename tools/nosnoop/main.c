@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /* nosnoop: what a device can do, what it does, what it costs, and the policy that follows. */
 #include <errno.h>
-#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../lib/exitcode.h"
 #include "../lib/log.h"
+#include "../lib/stream.h"
 #include "nosnoop.h"
 
 #ifndef VERSION
@@ -40,15 +39,6 @@ static void help(void)
 	     "nosnoop COMMAND --help lists a command's options.\n\n"
 	     "Exit status: 0 done; 1 failed while running; 2 bad option, argument or\n"
 	     "recording; 3 missing privilege; 4 this kernel cannot.");
-}
-
-/* A closed descriptor would be given to the next file that is opened. */
-static int check_standard_files(void)
-{
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
-			return -EBADF;
-	return 0;
 }
 
 /* The help of a command shows how it is called. */
@@ -92,12 +82,10 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	setlocale(LC_CTYPE, "");
 	log_init(argv[0], false);
-	err = check_standard_files();
+	err = stream_check_standard();
 	if (!err)
 		err = run(argc, argv);
-	if (fflush(stdout) && errno != EPIPE && !err) {
-		log_err("standard output cannot be written: %s", strerror(errno));
-		err = -EIO;
-	}
+	if (!err)
+		err = stream_flush_standard();
 	return exit_code_of(err);
 }

@@ -10,6 +10,7 @@
 #include "exitcode.h"
 #include "host.h"
 #include "log.h"
+#include "stream.h"
 #include "vfio.h"
 
 static int open_signals(void)
@@ -22,8 +23,6 @@ static int open_signals(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	/* A closed pipe is an error of the write, which says what happened. */
-	signal(SIGPIPE, SIG_IGN);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0) {
 		int err = errno;
@@ -98,11 +97,16 @@ int main(int argc, char **argv)
 	struct vm vm;
 	int err, sigfd;
 
+	/* A closed pipe is an error of the write, which says what happened. */
+	signal(SIGPIPE, SIG_IGN);
 	log_init(argv[0], false);
+	err = stream_check_standard();
+	if (err)
+		return exit_code_of(err);
 	err = bench_parse(argc, argv, &opt);
 	if (err) {
 		bench_options_free(&opt);
-		return err > 0 ? EXIT_OK : exit_code_of(err);
+		return exit_code_of(err > 0 ? stream_flush_standard() : err);
 	}
 	log_init(argv[0], opt.verbose);
 

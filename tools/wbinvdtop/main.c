@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <locale.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -145,23 +146,6 @@ static int run(struct app *app)
 	return err < 0 ? err : 0;
 }
 
-/*
- * A descriptor below 3 that is closed would be given to the next file that is
- * opened, and what is meant for people would end in a recording.
- */
-static int check_standard_files(void)
-{
-	if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
-		log_err("standard output is closed");
-		return -EBADF;
-	}
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
-			return -EBADF;
-	}
-	return 0;
-}
-
 /* What one reading frees the next one needs: giving it back in between costs a fault per page. */
 static void keep_memory(void)
 {
@@ -173,11 +157,13 @@ int main(int argc, char **argv)
 	struct app app = { .events_fd = -1 };
 	int err;
 
+	/* A reader that went away shows as EPIPE. */
+	signal(SIGPIPE, SIG_IGN);
 	/* Names are UTF-8, and columns are counted in characters; numbers stay as in C. */
 	setlocale(LC_CTYPE, "");
 	keep_memory();
 	log_init(argv[0], false);
-	err = check_standard_files();
+	err = stream_check_standard();
 	if (!err)
 		err = config_parse(&app.cfg, argc, argv);
 	if (!err)
@@ -194,10 +180,8 @@ int main(int argc, char **argv)
 	source_close(app.src);
 	loop_free(app.loop);
 	config_free(&app.cfg);
-	if (err >= 0 && fflush(stdout) && errno != EPIPE) {
-		log_err("standard output cannot be written: %s", strerror(errno));
-		err = -EIO;
-	}
+	if (err >= 0)
+		err = stream_flush_standard();
 	if (err < 0)
 		return exit_code_of(err);
 	return app.record_failed ? EXIT_RUNTIME : EXIT_OK;
