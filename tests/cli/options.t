@@ -167,6 +167,10 @@ same '-d, which a recording in text does not wait for' -d 86400 -n 2 -o pid,name
 	-s delta.exits --replay "$REC"
 same 'the last of two -n counts' -n 1 -n 2 -o pid,name,delta.exits -s delta.exits --replay "$REC"
 
+names_by() { prints -n 1 --csv -o name -s "$1" --replay "$REC" && sed '1d; s/.*,//' "$OUT"; }
+is '-s of text: from A to Z' "$(names_by name)" "$(names_by name | sort -f)"
+like 'which --help says' "$(prints --help; tr -s ' \n' ' ' <"$OUT")" 'numbers largest first, text from A to Z'
+
 for n in 1 2 "$FRAMES"; do
 	prints --replay "$REC" --json -n "$n"
 	is "-n $n: frames" "$(wc -l <"$OUT")" "$n"
