@@ -195,6 +195,13 @@ unlike 'no vcpus unless asked for' "$(jq -c '.vms[0]' "$OUT")" '"vcpus"'
 prints --replay "$REC" --json -n 1 --vcpus
 like '--vcpus' "$(jq -c '.vms[0]' "$OUT")" '"vcpus":\['
 
+prints --replay "$REC" -n 1 --vcpus -o total.exits,delta.exits
+is '--vcpus in text, no name asked for: vCPUs have a column of their own' \
+	"$(sed -n 's/  */ /g; 2,4p' "$OUT")" $'vCPU t.exits exits\n 114 114\n vCPU 0 21 21'
+prints --replay "$REC" -n 1 --vcpus -o total.exits,name
+is '--vcpus in text: named where the VM is' "$(sed -n 's/  */ /g; 2,4p' "$OUT")" \
+	$'t.exits name\n 114 web01\n 21 vCPU 0'
+
 PID=$(head -n 1 "$REC" | jq '.vms[0].pid')
 NAME=$(head -n 1 "$REC" | jq -r '.vms[1].name')
 prints --replay "$REC" --json -n 1 -p "$PID"

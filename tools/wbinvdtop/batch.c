@@ -51,11 +51,37 @@ static void blank(const void *p, struct out_value *v)
 	v->s = "";
 }
 
+/* Where vCPUs are named if no name is asked for. */
+static const struct out_field own_column = {
+	"vcpu", "vCPU", "", OUT_PLAIN, OUT_IN_TABLE | OUT_LEFT, 10, blank,
+};
+
+static int add_own_column(struct selection *s)
+{
+	const struct out_field **f = reallocarray(s->f, s->n + 1, sizeof(*f));
+
+	if (!f)
+		return -ENOMEM;
+	memmove(f + 1, f, s->n++ * sizeof(*f));
+	f[0] = &own_column;
+	s->f = f;
+	return 0;
+}
+
+static bool has_column(const struct selection *s, const char *path)
+{
+	size_t i = 0;
+
+	while (i < s->n && strcmp(s->f[i]->path, path))
+		i++;
+	return i < s->n;
+}
+
 /* What a vCPU shows in the columns of its VM: its number in the name's place. */
 static int vcpu_columns(struct batch *b)
 {
-	size_t label = 0;
-
+	if (b->cfg.vcpus && !has_column(&b->rows, "name") && add_own_column(&b->rows))
+		return -ENOMEM;
 	b->vcpu_cols = calloc(b->rows.n, sizeof(*b->vcpu_cols));
 	b->vcpus.f = calloc(b->rows.n, sizeof(*b->vcpus.f));
 	if (!b->vcpu_cols || !b->vcpus.f)
@@ -68,10 +94,9 @@ static int vcpu_columns(struct batch *b)
 		b->vcpus.f[i] = &b->vcpu_cols[i];
 		b->vcpu_cols[i] = *vm;
 		b->vcpu_cols[i].get = vcpu && strcmp(vm->path, "id") ? vcpu->get : blank;
-		if (!strcmp(vm->path, "name"))
-			label = i;
+		if (!strcmp(vm->path, "name") || vm == &own_column)
+			b->vcpu_cols[i].get = vcpu_label;
 	}
-	b->vcpu_cols[label].get = vcpu_label;
 	return 0;
 }
 
