@@ -225,6 +225,12 @@ for view in vms victims devices; do
 	ok "--view $view: prints" test -s "$OUT"
 done
 
+prints --replay "$REC" -n 1 --view log
+is '--view log of a source that tells no events says so' "$(sed 1d "$OUT")" \
+	'Nothing is logged: this source does not tell'
+prints --replay "$REC" -n 1 --log -o name
+is '--log as well' "$(tail -n 1 "$OUT")" 'Nothing is logged: this source does not tell'
+
 prints --replay "$REC" --verbose -n 1 --json
 is '--verbose: standard output stays data' "$(jq -r .schema "$OUT")" wbinvdtop/1
 

@@ -212,7 +212,7 @@ test_stock() {
 	refused "no tracepoints: the source when it is asked for" 4 'this kernel has no such tracepoints' \
 		"$WBINVDTOP" --source tracepoint -b -n 1 -d 0.2
 	like "no tracepoints: the log says why" "$("$WBINVDTOP" -b -n 1 -d 0.2 --view log)" \
-		'not complete: this kernel has no such tracepoints'
+		'Nothing is logged: this kernel has no such tracepoints'
 }
 
 # Without type information: a process is one VM, and what is not certain is not said

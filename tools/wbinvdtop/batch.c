@@ -299,6 +299,15 @@ static void device_rows(struct batch *b, const struct frame *f)
 /* What happened in the interval; where that is not known, why. */
 static void log_rows(struct batch *b, const struct frame *f)
 {
+	char line[512];
+
+	/* Attaching, or waiting for KVM, as the notice says. */
+	if (!f->cur->known)
+		return;
+	if (events_unknown(f->cur, line, sizeof(line))) {
+		fprintf(b->f, "%s\n", line);
+		return;
+	}
 	if (f->nr_new_events || b->cfg.view == BATCH_LOG)
 		out_table_header(b->f, b->events.f, b->events.n);
 	for (size_t i = f->nr_events - f->nr_new_events; i < f->nr_events; i++) {

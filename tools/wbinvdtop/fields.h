@@ -47,6 +47,9 @@ struct event_row {
 
 void event_row_init(struct event_row *row, const struct frame_event *e);
 
+/* Why there is no log at all, as a sentence in buf; NULL: there is one. */
+const char *events_unknown(const struct wb_snapshot *s, char *buf, size_t size);
+
 extern const struct out_field frame_fields[]; /* schema, source, ... lost.*, sum.* */
 extern const struct out_field vm_fields[];    /* id, pid, ... total.*, delta.*, derived rates */
 extern const struct out_field vcpu_fields[];

@@ -29,6 +29,15 @@ void event_row_init(struct event_row *row, const struct frame_event *e)
 	dmalog_text(&e->e, row->text, sizeof(row->text));
 }
 
+const char *events_unknown(const struct wb_snapshot *s, char *buf, size_t size)
+{
+	if (s->known & WB_KNOWN_EVENTS)
+		return NULL;
+	snprintf(buf, size, "Nothing is logged: %s",
+		 s->events_why ? s->events_why : "this source does not tell");
+	return buf;
+}
+
 static void set_str(struct out_value *v, const char *s)
 {
 	v->type = OUT_STR;

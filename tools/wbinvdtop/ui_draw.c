@@ -322,12 +322,9 @@ static const char *nothing(const struct ui *ui)
 	case BATCH_DEVICES:
 		return "No VM has an assigned PCI function";
 	case BATCH_LOG:
-		if (ui->f->cur->known & WB_KNOWN_EVENTS)
-			return "Nothing was attached, mapped or changed so far";
-		snprintf(line, sizeof(line), "Nothing is logged: %s",
-			 ui->f->cur->events_why ? ui->f->cur->events_why :
-						  "this source does not tell");
-		return line;
+		if (events_unknown(ui->f->cur, line, sizeof(line)))
+			return line;
+		return "Nothing was attached, mapped or changed so far";
 	default:
 		return "No VM is running";
 	}
