@@ -20,31 +20,54 @@
 #define GIB (1ULL << 30)
 #define MIB (1ULL << 20)
 
+/* Where what goes to a descriptor is kept meanwhile. */
+struct capture {
+	FILE *stream;
+	int of, saved, file;
+};
+
+static void capture_begin(struct capture *c, FILE *stream)
+{
+	fflush(stream);
+	c->stream = stream;
+	c->of = fileno(stream);
+	c->saved = dup(c->of);
+	c->file = memfd_create("captured", 0);
+	assert_true(c->file >= 0);
+	dup2(c->file, c->of);
+}
+
+/* free() what it returns. */
+static char *capture_end(struct capture *c)
+{
+	char *said;
+	off_t len;
+
+	fflush(c->stream);
+	dup2(c->saved, c->of);
+	close(c->saved);
+	len = lseek(c->file, 0, SEEK_END);
+	said = calloc(1, len + 1);
+	assert_int_equal(pread(c->file, said, len, 0), len);
+	close(c->file);
+	return said;
+}
+
 /* Parses words (ended by NULL); *said is what went to stderr, free() it. */
 static int parse(struct bench_options *opt, char **said, ...)
 {
 	char *argv[32] = { (char *)"wbinvdbench" };
-	int argc = 1, err, saved, fd;
-	off_t len;
+	struct capture c;
+	int argc = 1, err;
 	va_list ap;
 
 	va_start(ap, said);
 	while ((argv[argc] = va_arg(ap, char *)))
 		argc++;
 	va_end(ap);
-	fd = memfd_create("stderr", 0);
-	assert_true(fd >= 0);
-	fflush(stderr);
-	saved = dup(STDERR_FILENO);
-	dup2(fd, STDERR_FILENO);
+	capture_begin(&c, stderr);
 	err = bench_parse(argc, argv, opt);
-	fflush(stderr);
-	dup2(saved, STDERR_FILENO);
-	close(saved);
-	len = lseek(fd, 0, SEEK_END);
-	*said = calloc(1, len + 1);
-	assert_int_equal(pread(fd, *said, len, 0), len);
-	close(fd);
+	*said = capture_end(&c);
 	return err;
 }
 
@@ -434,6 +457,31 @@ static void test_exit_text(void **state)
 	assert_says(&run, "exit reason 0 (KVM_EXIT_UNKNOWN), hardware reason 0x89");
 }
 
+/* Stopped before a vCPU ran: what was never measured is no 0. */
+static void test_report_unknown(void **state)
+{
+	struct bench_options opt;
+	struct vcpu vcpus[2] = { { .cpu = BENCH_NO_CPU }, { .id = 1, .cpu = BENCH_NO_CPU } };
+	struct vm vm = { .opt = &opt, .fd = 3, .batch = 1, .vcpus = vcpus, .interrupted = true };
+	struct capture c;
+	char *said;
+
+	(void)state;
+	assert_int_equal(parse(&opt, &said, "-v", "2", "--json", "-o",
+			       "executed,batches,ns.min,wall_ns,rate,overhead_ns", NULL),
+			 0);
+	free(said);
+	vm.dma = &opt.dma;
+	capture_begin(&c, stdout);
+	assert_int_equal(bench_report(&vm, NULL), 0);
+	said = capture_end(&c);
+	assert_non_null(strstr(said,
+			       "\"total\":{\"executed\":0,\"batches\":0,\"ns\":{\"min\":null},"
+			       "\"wall_ns\":null,\"rate\":null,\"overhead_ns\":null}"));
+	free(said);
+	bench_options_free(&opt);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -442,7 +490,7 @@ int main(void)
 		cmocka_unit_test(test_batch),	    cmocka_unit_test(test_quantiles),
 		cmocka_unit_test(test_dma_plan),    cmocka_unit_test(test_quantile_bounds),
 		cmocka_unit_test(test_page_tables), cmocka_unit_test(test_guest_code),
-		cmocka_unit_test(test_exit_text),
+		cmocka_unit_test(test_exit_text),   cmocka_unit_test(test_report_unknown),
 	};
 
 	log_init("wbinvdbench", false);

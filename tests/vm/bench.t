@@ -94,7 +94,10 @@ test_counts() {
 	exact "2 vCPUs pinned, an odd number" 20014 -n 10007 -v 2 --pin 1,0
 	ok "pinned as asked" json '[.vcpus[].cpu] == [1, 0]'
 	exact "batches that do not divide the count" 1000 -n 1000 --batch 7
-	ok "143 batches" json '.total.batches == 143'
+	ok "142 complete batches" json '.total.batches == 142'
+	exact "less than a batch" 5 -n 5 --batch 100
+	ok "less than a batch: no time of one" json '.total.batches == 0 and .total.ns.min == null and
+		.total.wall_ns > 0 and .total.overhead_ns > 0'
 	exact "4 vCPUs on 2 CPUs" 20000 -n 5000 -v 4
 	exact "dirty memory" 200 -n 100 -v 2 --dirty 3
 	ok "dirty memory: one instruction per batch" json '.batch == 1 and .total.batches == 200'
@@ -167,7 +170,8 @@ test_hold() {
 	kill -INT "$pid"
 	ends "$pid"
 	ok "--start-delay: a signal ends it, no vCPU ran" \
-		json ".vm == \"$id\" and .interrupted and .total.executed == 0"
+		json ".vm == \"$id\" and .interrupted and .total.executed == 0 and .total.wall_ns == null and
+			.total.overhead_ns == null"
 	rm -f "$OUT" "$ERR"
 	"$BENCH" --json -n 10 --hold 3600 >"$OUT" 2>"$ERR" &
 	pid=$!

@@ -57,10 +57,10 @@ struct vcpu {
 	bool started; /* the thread exists */
 
 	/* Written by the vCPU's thread, read after it has ended. */
-	struct quant ps; /* picoseconds per instruction, one value per batch */
+	struct quant ps; /* picoseconds per instruction, one value per complete batch */
 	uint64_t executed;
-	uint64_t wall_ns;     /* from the common start to the last exit */
-	uint64_t overhead_ns; /* an empty batch, median */
+	uint64_t wall_ns;     /* from the common start to the end of the last batch; 0: none */
+	uint64_t overhead_ns; /* an empty batch, median; 0: none was run */
 	int err;	      /* negative errno */
 	char *why;	      /* what KVM said, NULL: nothing */
 };

@@ -82,9 +82,17 @@ static void get_max(const void *row, struct out_value *v)
 	set_ps(row, v, ((const struct row *)row)->ps->max);
 }
 
+/* What takes time takes some: 0 is what was never run. */
+static void set_ns(struct out_value *v, uint64_t ns)
+{
+	v->type = OUT_NULL;
+	if (ns)
+		set_u64(v, ns);
+}
+
 static void get_wall(const void *row, struct out_value *v)
 {
-	set_u64(v, ((const struct row *)row)->wall_ns);
+	set_ns(v, ((const struct row *)row)->wall_ns);
 }
 
 static void get_rate(const void *row, struct out_value *v)
@@ -97,7 +105,7 @@ static void get_rate(const void *row, struct out_value *v)
 
 static void get_overhead(const void *row, struct out_value *v)
 {
-	set_u64(v, ((const struct row *)row)->overhead_ns);
+	set_ns(v, ((const struct row *)row)->overhead_ns);
 }
 
 /* clang-format off */
@@ -118,7 +126,7 @@ static const struct out_field fields[] = {
 	  OUT_IN_TABLE, 8, get_p99 },
 	{ "ns.max", "max", "ns per instruction of the slowest batch", OUT_NS,
 	  OUT_IN_TABLE, 8, get_max },
-	{ "wall_ns", "wall", "ns from the common start to the end of the last batch", OUT_NS,
+	{ "wall_ns", "wall", "ns from the common start to the end of the last batch; null: none ended", OUT_NS,
 	  OUT_IN_TABLE, 8, get_wall },
 	{ "rate", "per s", "instructions per second of wall_ns", OUT_PER_S,
 	  OUT_DERIVED, 8, get_rate },
