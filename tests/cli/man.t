@@ -137,6 +137,8 @@ done < <(grep -oE '\]\([^)#:]+\)' README.md docs/*.md | sed -E 's/^(docs)?.*\]\(
 while read -r title; do
 	ok "README.md explains the column $title" grep -qF -- "\`$title\`" README.md
 done <"$TMP/titles"
+is "wbinvdtop: the sample of a screen has the columns of one" \
+	"$(section wbinvdtop 'READING THE SCREEN' | grep -w 'pid name' | tr -s ' ' '\n' | grep .)" "$(<"$TMP/titles")"
 for target in demo check check-long bench lint install; do
 	ok "Makefile has $target" grep -qE "^$target:" Makefile
 	ok "README.md names make $target" grep -qE "make $target\b" README.md
