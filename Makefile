@@ -185,9 +185,9 @@ demo:
 	@scripts/demo $(if $(STOCK),--stock)
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8
-	install -m 755 $(addprefix $(OUT)/,$(TOOLS)) $(DESTDIR)$(PREFIX)/sbin
-	install -m 644 $(MANS) $(DESTDIR)$(PREFIX)/share/man/man8
+	install -d "$(DESTDIR)$(PREFIX)/sbin" "$(DESTDIR)$(PREFIX)/share/man/man8"
+	install -m 755 $(addprefix $(OUT)/,$(TOOLS)) "$(DESTDIR)$(PREFIX)/sbin"
+	install -m 644 $(MANS) "$(DESTDIR)$(PREFIX)/share/man/man8"
 
 clean:
 	rm -rf build build-san

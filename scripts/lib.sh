@@ -5,8 +5,6 @@
 PROJECT=dma-coherency
 # shellcheck disable=SC2034 # for the scripts that read this file
 REPO=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
-# shellcheck disable=SC2034
-CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/$PROJECT
 PROG=${0##*/}
 
 # The exit statuses of every tool of this project (scripts/vm has its own, see there).
@@ -24,6 +22,22 @@ die() {
 	shift
 	say "$*"
 	exit "$status"
+}
+
+# Without HOME, ~ is what the system's list of users says.
+CACHE=$(printf '%s\n' ~)
+CACHE=${XDG_CACHE_HOME:-$CACHE/.cache}/$PROJECT
+[[ $CACHE == /* ]] || die "$EX_RUNTIME" "there is no place for the cache: set HOME, or XDG_CACHE_HOME to a full path"
+
+# cache_dir NAME: makes that directory of the cache
+cache_dir() {
+	mkdir -p -- "$CACHE/$1" 2>/dev/null && [[ -w $CACHE/$1 ]] ||
+		die "$EX_RUNTIME" "the cache cannot be written: $CACHE/$1"
+}
+
+# is_image KERNEL: whether that is the path of a kernel image, not a name of scripts/kernel
+is_image() {
+	[[ $1 == */* || ($1 != @(stock|base|patched|debug)-* && -f $1) ]]
 }
 
 usage_error() {

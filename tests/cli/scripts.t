@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Every script says how it is used, and refuses what it does not know with one sentence, before it does
-# anything else.
+# anything else; and what they all do about the cache and about paths.
 
 set -u -o pipefail
 
@@ -21,4 +21,28 @@ for script in scripts/* scripts/bench/*; do
 	done
 done
 compare "scripts were found" "$TESTS" -ge 80
+
+# ---- the cache ----------------------------------------------------------------------------------
+
+: >"$TMP/file"
+XDG_CACHE_HOME=$TMP/file refused "guest --prepare: the cache cannot be written" 1 \
+	"^guest: the cache cannot be written: $TMP/file/" scripts/guest --prepare
+XDG_CACHE_HOME=$TMP/cache runs scripts/guest --prepare
+ok "guest --prepare prints what there is" test -s "$(<"$OUT")"
+runs env -u HOME -u XDG_CACHE_HOME scripts/kernel list
+is "no HOME: the list of users says where it is" "$STATUS $(<"$ERR")" '0 '
+XDG_CACHE_HOME=here refused "a cache that moves with the directory" 1 \
+	'^kernel: there is no place for the cache: set HOME, or XDG_CACHE_HOME' scripts/kernel list
+
+# ---- paths --------------------------------------------------------------------------------------
+
+# Without a slash, too.
+refused "vm: a file in the directory at hand" 125 '^vm: file is no bzImage' env -C "$TMP" "$TOP/scripts/vm" -k file -- true
+refused "vm: an image that is not there" 125 '^vm: there is no kernel image' scripts/vm -k ./file -- true
+
+mkdir -p "$TMP/built/man"
+touch "$TMP"/built/{wbinvdtop,wbinvdbench,nosnoop} "$TMP"/built/man/{wbinvdtop,wbinvdbench,nosnoop}.8
+ok "make install: into a directory with a blank in its name" \
+	make -s -o all install OUT="$TMP/built" DESTDIR="$TMP/a b" PREFIX="/c d"
+is "make install: all files" "$(find "$TMP/a b" -type f | wc -l)" 6
 done_testing
