@@ -259,11 +259,11 @@ static void test_truncated(void **state)
 	assert_int_equal(frames_until(text, len - 1, -ENODATA, ""), 2);
 	assert_int_equal(
 		frames_until(text, len - 2, -EBADMSG,
-			     "REC ends in the middle of line 3; the 2 before it are whole\n"),
+			     "REC ends in the middle of line 3; the one frame before it is whole\n"),
 		1);
 	assert_int_equal(
 		frames_until(text, 5, -EBADMSG,
-			     "REC ends in the middle of line 1; the 0 before it are whole\n"),
+			     "REC ends in the middle of line 1, before its first frame is whole\n"),
 		0);
 	assert_int_equal(
 		frames_until(text, 0, -EBADMSG,
@@ -276,10 +276,9 @@ static void test_truncated(void **state)
 
 		for (size_t k = 0; k < i; k++)
 			lines += text[k] == '\n';
-		assert_true(asprintf(&line,
-				     "REC ends in the middle of line %u; the %u before it "
-				     "are whole\n",
-				     lines + 1, lines) > 0);
+		assert_true(asprintf(&line, "REC ends in the middle of line %u%s\n", lines + 1,
+				     lines < 2 ? ", before its first frame is whole" :
+						 "; the one frame before it is whole") > 0);
 		if (text[i] != '\n' && text[i - 1] != '\n')
 			assert_int_equal(frames_until(text, i, -EBADMSG, line),
 					 lines ? lines - 1 : 0);

@@ -28,6 +28,7 @@ struct replay {
 	struct wb_snapshot next;   /* read ahead by open, if have_next */
 	bool have_before;
 	bool have_next;
+	bool has_baseline; /* the first line is the reading at the start, and no frame */
 };
 
 static int grow_line(struct replay *r)
@@ -79,6 +80,22 @@ static int read_text(struct replay *r)
 	return 0;
 }
 
+/* A line that ends with the file is what an interrupted writer leaves. */
+static void say_cut(const struct replay *r)
+{
+	unsigned long frames = r->lineno - 1 - r->has_baseline;
+
+	if (!frames)
+		log_err("%s ends in the middle of line %lu, before its first frame is whole",
+			r->path, r->lineno);
+	else if (frames == 1)
+		log_err("%s ends in the middle of line %lu; the one frame before it is whole",
+			r->path, r->lineno);
+	else
+		log_err("%s ends in the middle of line %lu; the %lu frames before it are whole",
+			r->path, r->lineno, frames);
+}
+
 /* The next line into r->next.  Errors as read_text(). */
 static int read_next(struct replay *r)
 {
@@ -91,8 +108,7 @@ static int read_next(struct replay *r)
 	if (err == -ENOMEM || (err && !error))
 		log_err("out of memory for line %lu of %s", r->lineno, r->path);
 	else if (err && !r->complete)
-		log_err("%s ends in the middle of line %lu; the %lu before it are whole", r->path,
-			r->lineno, r->lineno - 1);
+		say_cut(r);
 	else if (err)
 		log_err("%s, line %lu: %s", r->path, r->lineno, error);
 	free(error);
@@ -183,6 +199,7 @@ int source_open_stream(struct source **out, FILE *f, const char *path)
 	take_head(r);
 	r->have_next = true;
 	r->have_before = r->head.has_before;
+	r->has_baseline = !r->have_before;
 	*out = &r->base;
 	return 0;
 
