@@ -258,8 +258,9 @@ static void test_truncated(void **state)
 	/* The newline alone may be missing. */
 	assert_int_equal(frames_until(text, len - 1, -ENODATA, ""), 2);
 	assert_int_equal(
-		frames_until(text, len - 2, -EBADMSG,
-			     "REC ends in the middle of line 3; the one frame before it is whole\n"),
+		frames_until(
+			text, len - 2, -EBADMSG,
+			"REC ends in the middle of line 3; the one frame before it is whole\n"),
 		1);
 	assert_int_equal(
 		frames_until(text, 5, -EBADMSG,
