@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "../../tools/lib/procutil.h"
+#include "../../tools/wbinvdtop/bpf_obj.h"
 #include "../../tools/wbinvdtop/vm_table.h"
 
 #define INIT_PIDNS  "pid:[4026531836]"
