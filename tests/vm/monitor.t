@@ -6,9 +6,10 @@
 # verifier of every kernel, with the instructions that it walked.
 #
 # Times are counts of instructions, in a VM in which one takes one nanosecond. The first screen and a
-# JSON frame keep within their limits even so. A screen refresh with 10,000 vCPUs takes some 35 million:
-# its 20 ms are those of a CPU of 2 GHz that executes one instruction per cycle. String instructions are
-# switched off, as one counts once per byte here.
+# JSON frame keep within their limits even so. A screen refresh with 10,000 vCPUs takes some 33 million,
+# 20 of them in user space: its 20 ms are those of a CPU that executes INSNS_PER_NS of them per nanosecond,
+# as one of 2 GHz does with one per cycle. tests/unit/test_cost.c reports what the user space's
+# part takes on the machine at hand. String instructions are switched off, as one counts once per byte here.
 #
 # Run by prove. OUT names the directory of the binaries (default: build).
 
@@ -22,6 +23,8 @@ BUILD=${OUT:-$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)/build}
 TOPBIN=$BUILD/wbinvdtop
 # The C library's thresholds for string instructions, out of reach.
 WORDS=glibc.cpu.x86_rep_movsb_threshold=100000000:glibc.cpu.x86_rep_stosb_threshold=100000000
+
+readonly REFRESH_US=20000 INSNS_PER_NS=2
 
 # ---- inside a VM -------------------------------------------------------------------------------
 
@@ -143,7 +146,8 @@ screen_refresh() {
 	# So many refreshes, whenever the second begins.
 	us=$((($(cpu_ns "$pid") - cpu) / 4000))
 	note "10000 vCPUs: a screen refresh takes ${us}000 instructions, resident $(rss_kib "$pid") KiB"
-	compare "10000 vCPUs: a screen refresh takes at most 20 ms of a CPU of 2 GHz" "$us" -le 40000
+	compare "10000 vCPUs: a screen refresh takes at most 20 ms at $INSNS_PER_NS instructions per ns" \
+		"$us" -le $((REFRESH_US * INSNS_PER_NS))
 	compare "10000 vCPUs: resident with a screen" "$(rss_kib "$pid")" -le 32768
 	compare "10000 vCPUs: the screen shows them" "$(tail -c 4000 "$TMP/drawn" | grep -c fillmap)" -ge 1
 	drop "$pid" "$FILLER"
