@@ -49,7 +49,9 @@ static struct wb_snapshot *read_all(const struct wb_vcpu *entries, unsigned int 
 		vm->pid = i + 100;
 		vm->name = strdup("fillmap");
 	}
-	for (unsigned int i = 0; i < VCPUS; i++) {
+	/* In no order, as a hash table gives them: the factor is prime to VCPUS. */
+	for (unsigned int k = 0; k < VCPUS; k++) {
+		unsigned int i = k * 7919 % VCPUS;
 		struct wb_vcpu *v = snapshot_add_vcpu(&s->vms[i % VMS]);
 
 		assert_non_null(v);

@@ -6,8 +6,8 @@
 # verifier of every kernel, with the instructions that it walked.
 #
 # Times are counts of instructions, in a VM in which one takes one nanosecond. The first screen and a
-# JSON frame keep within their limits even so. A screen refresh with 10,000 vCPUs takes some 33 million,
-# 20 of them in user space: its 20 ms are those of a CPU that executes INSNS_PER_NS of them per nanosecond,
+# JSON frame keep within their limits even so. A screen refresh with 10,000 vCPUs takes some 36 million,
+# 20 or so of them in user space: its 20 ms are those of a CPU that executes INSNS_PER_NS of them per nanosecond,
 # as one of 2 GHz does with one per cycle. tests/unit/test_cost.c reports what the user space's
 # part takes on the machine at hand. String instructions are switched off, as one counts once per byte here.
 #

@@ -134,21 +134,29 @@ static void sort_array(void *array, size_t n, size_t size, int (*cmp)(const void
 }
 
 /*
- * vCPUs mostly have the numbers from 0 on, once each: then each is swapped to
- * its place.  false: not so, and they are in whatever order.
+ * vCPUs mostly have the numbers from 0 on, once each: then each is moved to its
+ * place, in whose stead the one that stood there goes on.  false: not so, and
+ * they are in whatever order.
  */
 static bool place_vcpus(struct wb_vcpu *v, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		while (v[i].id != i) {
-			struct wb_vcpu moved = v[i];
-			size_t to = moved.id;
+	struct wb_vcpu held[2];
 
-			if (to >= n || v[to].id == to)
-				return false;
-			v[i] = v[to];
-			v[to] = moved;
+	for (size_t i = 0; i < n; i++) {
+		unsigned int h = 0;
+		size_t to = v[i].id;
+
+		if (to == i)
+			continue;
+		held[h] = v[i];
+		for (; to != i && to < n && v[to].id != to; to = held[h].id) {
+			held[!h] = v[to];
+			v[to] = held[h];
+			h = !h;
 		}
+		v[i] = held[h];
+		if (to != i)
+			return false;
 	}
 	return true;
 }
