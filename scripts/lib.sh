@@ -31,8 +31,9 @@ CACHE=${XDG_CACHE_HOME:-$CACHE/.cache}/$PROJECT
 
 # cache_dir NAME: makes that directory of the cache
 cache_dir() {
-	mkdir -p -- "$CACHE/$1" 2>/dev/null && [[ -w $CACHE/$1 ]] ||
+	if ! mkdir -p -- "$CACHE/$1" 2>/dev/null || [[ ! -w $CACHE/$1 ]]; then
 		die "$EX_RUNTIME" "the cache cannot be written: $CACHE/$1"
+	fi
 }
 
 # is_image KERNEL: whether that is the path of a kernel image, not a name of scripts/kernel
