@@ -32,18 +32,24 @@
 	}
 
 static const struct pmu_generation generations[] = {
-	{ "Sandy Bridge-EP", { 45 }, "uncore_cbox", true, NULL, CBO_EVENTS },
-	{ "Ivy Bridge-EP", { 62 }, "uncore_cbox", true, NULL, CBO_EVENTS },
-	{ "Haswell-EP", { 63 }, "uncore_cbox", true, NULL, CBO_EVENTS },
-	{ "Broadwell-EP", { 79, 86 }, "uncore_cbox", true, NULL, CBO_EVENTS },
-	/* RxL_BASIC_HDR_MATCH (0x5), request and write-back classes with an opcode. */
+	{ "Sandy Bridge-EP", { 45 }, "uncore_cbox", true, 0, NULL, CBO_EVENTS },
+	{ "Ivy Bridge-EP", { 62 }, "uncore_cbox", true, 0, NULL, CBO_EVENTS },
+	{ "Haswell-EP", { 63 }, "uncore_cbox", true, 0, NULL, CBO_EVENTS },
+	{ "Broadwell-EP", { 79, 86 }, "uncore_cbox", true, 0, NULL, CBO_EVENTS },
+	/*
+	 * UNC_UPI_TxL_BASIC_HDR_MATCH (0x4; tools/perf/pmu-events/arch/x86/skylakex/
+	 * uncore-interconnect.json), write-back class with an opcode: at the sender, the
+	 * socket of the device.  RxL (0x5) counts at the socket of the memory.  Beyond two
+	 * sockets links pass on what others send.
+	 */
 	{ "Skylake-SP or Cascade Lake-SP",
 	  { 85 },
 	  "uncore_upi",
 	  false,
+	  2,
 	  "only requests to another socket's memory are seen, partial writes not at all",
-	  { [PMU_READS] = { { "event", 0x5 }, { "umask", 0x1dd }, { NULL, 0 } },
-	    [PMU_WRITES] = { { "event", 0x5 }, { "umask", 0x13d }, { NULL, 0 } } } },
+	  { [PMU_READS] = { { "event", 0x4 }, { "umask", 0x1dd }, { NULL, 0 } },
+	    [PMU_WRITES] = { { "event", 0x4 }, { "umask", 0x13d }, { NULL, 0 } } } },
 };
 
 #define NR(array) (sizeof(array) / sizeof((array)[0]))
@@ -186,6 +192,65 @@ double pmu_scaled(const struct pmu_value *before, const struct pmu_value *now, d
 	return (double)(now->value - before->value) * enabled / running;
 }
 
+void pmu_add(struct pmu_socket *s, enum pmu_kind kind, const struct pmu_value *before,
+	     const struct pmu_value *now)
+{
+	double share;
+
+	s->count[kind] += pmu_scaled(before, now, &share);
+	if (!s->boxes[kind]++ || share < s->share[kind])
+		s->share[kind] = share;
+	s->ran[kind] += now->running != before->running;
+}
+
+bool pmu_known(const struct pmu_socket *s, enum pmu_kind kind)
+{
+	return s->boxes[kind] && s->ran[kind] == s->boxes[kind];
+}
+
+static bool ran_always(const struct pmu_socket *s, enum pmu_kind kind)
+{
+	return pmu_known(s, kind) && s->share[kind] >= 0.99;
+}
+
+bool pmu_ran_always(const struct pmu_socket *s)
+{
+	for (int kind = 0; kind < PMU_NR_KINDS; kind++)
+		if (!ran_always(s, kind))
+			return false;
+	return true;
+}
+
+/* Counted in turns with others, or not at all. */
+static bool shared(const struct pmu_socket *s)
+{
+	for (int kind = 0; kind < PMU_NR_KINDS; kind++)
+		if (s->boxes[kind] && !ran_always(s, kind))
+			return true;
+	return false;
+}
+
+const char *pmu_hides(const struct pmu_generation *g, const struct pmu_socket *s, size_t n,
+		      size_t i)
+{
+	static const char *const always[] = {
+		"a root port that ignores no-snoop",
+		"an IOMMU that blocks it",
+		"a device that was not at work",
+	};
+	bool turns = false;
+
+	if (i < NR(always))
+		return always[i];
+	i -= NR(always);
+	if (g->hides && !i--)
+		return g->hides;
+	for (size_t k = 0; k < n; k++)
+		turns |= shared(&s[k]);
+	return turns && !i ? "the time in which an event did not run: the counters multiplex them" :
+			     NULL;
+}
+
 /* --- the events of this machine ------------------------------------------- */
 
 struct counter {
@@ -246,7 +311,7 @@ static int open_counter(struct pmu *p, struct perf_event_attr *attr, enum pmu_ki
 	struct counter *grown = reallocarray(p->counters, p->n + 1, sizeof(*grown));
 	int fd;
 
-	if (!grown || !get_socket(p, socket))
+	if (!grown)
 		return -ENOMEM;
 	p->counters = grown;
 	fd = syscall(SYS_perf_event_open, attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
@@ -254,6 +319,15 @@ static int open_counter(struct pmu *p, struct perf_event_attr *attr, enum pmu_ki
 		return -errno;
 	grown[p->n++] = (struct counter){ .fd = fd, .kind = kind, .socket = socket };
 	return 0;
+}
+
+/* The sockets of these CPUs; -EXDEV where they are too many to tell whose requests are counted. */
+static int add_sockets(struct pmu *p, int rootfd, const unsigned int *cpus, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!get_socket(p, socket_of(rootfd, cpus[i])))
+			return -ENOMEM;
+	return p->g->max_sockets && p->nr_sockets > p->g->max_sockets ? -EXDEV : 0;
 }
 
 /* One box: each kind on the CPU that stands for each socket. */
@@ -268,6 +342,8 @@ static int open_box(struct pmu *p, int rootfd, int dirfd)
 	if (proc_read_attr(dirfd, "cpumask", mask, sizeof(mask)) <= 0)
 		return -ENOENT;
 	err = num_cpulist(mask, MAX_CPUS, &cpus, &n);
+	if (!err)
+		err = add_sockets(p, rootfd, cpus, n);
 	for (int kind = 0; !err && kind < PMU_NR_KINDS; kind++) {
 		err = pmu_attr(dirfd, p->g, kind, &attr);
 		if (err == -EOPNOTSUPP) {
@@ -318,6 +394,8 @@ static const char *sentence(int err)
 	case -EACCES:
 	case -EPERM:
 		return "this CPU could count, but perf_event_open() was refused: needs root or CAP_PERFMON";
+	case -EXDEV:
+		return "not measurable here: with more than two sockets their links pass on what others send";
 	case -ENOMEM:
 		return "out of memory for the events";
 	default:
@@ -369,14 +447,10 @@ int pmu_read(struct pmu *p)
 		struct counter *c = &p->counters[i];
 		struct pmu_socket *s = get_socket(p, c->socket);
 		struct pmu_value now;
-		double share;
 
 		if (read(c->fd, &now, sizeof(now)) != sizeof(now))
 			return -EIO;
-		s->count[c->kind] += pmu_scaled(&c->last, &now, &share);
-		if (!s->known[c->kind] || share < s->share[c->kind])
-			s->share[c->kind] = share;
-		s->known[c->kind] = true;
+		pmu_add(s, c->kind, &c->last, &now);
 		c->last = now;
 	}
 	return 0;

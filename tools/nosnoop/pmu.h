@@ -39,10 +39,11 @@ struct pmu_term {
 
 struct pmu_generation {
 	const char *name;
-	unsigned int models[4]; /* of family 6; 0 behind the last one */
-	const char *pmu;	/* "uncore_cbox" */
-	bool whole;		/* sees all requests of the socket's devices, not a part only */
-	const char *hides;	/* what a count of 0 may hide, beside what always may */
+	unsigned int models[4];	  /* of family 6; 0 behind the last one */
+	const char *pmu;	  /* "uncore_cbox" */
+	bool whole;		  /* sees all requests of the socket's devices, not a part only */
+	unsigned int max_sockets; /* of more the counts are not of one socket's devices; 0: any */
+	const char *hides;	  /* what a count of 0 may hide, beside what always may */
 	struct pmu_term terms[PMU_NR_KINDS][6]; /* no terms: that kind has no event */
 };
 
@@ -72,8 +73,22 @@ struct pmu_socket {
 	unsigned int socket;
 	double count[PMU_NR_KINDS]; /* of the interval */
 	double share[PMU_NR_KINDS]; /* least part of the interval that an event of the kind ran */
-	bool known[PMU_NR_KINDS];
+	unsigned int boxes[PMU_NR_KINDS], ran[PMU_NR_KINDS]; /* that have the event; where it ran */
 };
+
+/* One box's readings of the interval into its socket's. */
+void pmu_add(struct pmu_socket *s, enum pmu_kind kind, const struct pmu_value *before,
+	     const struct pmu_value *now);
+
+/* Whether every box of the socket counted: what one of them did not see is not 0. */
+bool pmu_known(const struct pmu_socket *s, enum pmu_kind kind);
+
+/* Whether all kinds ran all the time on all boxes. */
+bool pmu_ran_always(const struct pmu_socket *s);
+
+/* The i-th of what a 0 of these sockets may hide; NULL: no more. */
+const char *pmu_hides(const struct pmu_generation *g, const struct pmu_socket *s, size_t n,
+		      size_t i);
 
 struct pmu;
 

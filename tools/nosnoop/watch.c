@@ -19,12 +19,6 @@
 #define POLL_NS	   (NSEC_PER_SEC / 10)
 #define POLL_SHARE 1000
 
-static const char *const always_hides[] = {
-	"a root port that ignores no-snoop",
-	"an IOMMU that blocks it",
-	"a device that was not at work",
-};
-
 void watch_tell(const struct watch *w, const char *who, const char *what)
 {
 	char when[32];
@@ -195,20 +189,19 @@ static const char *coverage(const struct watch *w)
 	if (!pmu_generation(w->pmu)->whole)
 		return "partial";
 	for (size_t i = 0; i < n; i++)
-		for (int kind = 0; kind < PMU_NR_KINDS; kind++)
-			if (!s[i].known[kind] || s[i].share[kind] < 0.99)
-				return "partial";
+		if (!pmu_ran_always(&s[i]))
+			return "partial";
 	return n ? "full" : "none";
 }
 
 static json_t *count_json(const struct pmu_socket *s, enum pmu_kind kind)
 {
-	return s->known[kind] ? json_integer((json_int_t)(s->count[kind] + 0.5)) : json_null();
+	return pmu_known(s, kind) ? json_integer((json_int_t)(s->count[kind] + 0.5)) : json_null();
 }
 
 static json_t *share_json(const struct pmu_socket *s, enum pmu_kind kind)
 {
-	return s->known[kind] ? json_real(s->share[kind]) : json_null();
+	return s->boxes[kind] ? json_real(s->share[kind]) : json_null();
 }
 
 static json_t *socket_json(const struct pmu_socket *s)
@@ -224,16 +217,15 @@ static json_t *requests_json(const struct watch *w)
 {
 	json_t *sockets = json_array(), *hides = json_array();
 	const struct pmu_socket *s = NULL;
+	const char *hidden;
 	size_t n = 0;
 
 	if (w->pmu)
 		s = pmu_sockets(w->pmu, &n);
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(sockets, socket_json(&s[i]));
-	for (size_t i = 0; w->pmu && i < sizeof(always_hides) / sizeof(always_hides[0]); i++)
-		json_array_append_new(hides, json_string(always_hides[i]));
-	if (w->pmu && pmu_generation(w->pmu)->hides)
-		json_array_append_new(hides, json_string(pmu_generation(w->pmu)->hides));
+	for (size_t i = 0; w->pmu && (hidden = pmu_hides(pmu_generation(w->pmu), s, n, i)); i++)
+		json_array_append_new(hides, json_string(hidden));
 	return json_pack("{s:s,s:s?,s:s?,s:o,s:o}", "coverage", coverage(w), "reason", w->pmu_why,
 			 "cpu", w->pmu ? pmu_generation(w->pmu)->name : NULL, "zero_may_hide",
 			 hides, "sockets", sockets);
@@ -334,6 +326,33 @@ void watch_bits_text(FILE *f, const struct watch *w)
 			(double)w->unread_ns / NSEC_PER_SEC);
 }
 
+void watch_socket_text(FILE *f, const struct pmu_generation *g, const struct pmu_socket *s)
+{
+	static const char *const names[] = { "reads", "writes", "partial writes" };
+	const char *hidden;
+	bool any = false;
+
+	fprintf(f, "no-snoop requests, socket %u: ", s->socket);
+	for (int kind = 0; kind < PMU_NR_KINDS; kind++) {
+		fprintf(f, "%s%s ", kind ? ", " : "", names[kind]);
+		if (!s->boxes[kind])
+			fputs("not measurable", f);
+		else if (!pmu_known(s, kind))
+			fputs("not counted: the event did not run", f);
+		else
+			fprintf(f, "%.0f (counted %.0f %% of the time)", s->count[kind],
+				100 * s->share[kind]);
+		any |= s->count[kind] > 0;
+	}
+	fputc('\n', f);
+	if (any)
+		return;
+	fputs("    0 may hide:", f);
+	for (size_t i = 0; (hidden = pmu_hides(g, s, 1, i)); i++)
+		fprintf(f, "%s %s", i ? ";" : "", hidden);
+	fputc('\n', f);
+}
+
 void watch_requests_text(FILE *f, const struct watch *w)
 {
 	const struct pmu_socket *s;
@@ -344,27 +363,8 @@ void watch_requests_text(FILE *f, const struct watch *w)
 		return;
 	}
 	s = pmu_sockets(w->pmu, &n);
-	for (size_t i = 0; i < n; i++) {
-		double sum = s[i].count[0] + s[i].count[1] + s[i].count[2];
-
-		fprintf(f,
-			"no-snoop requests, socket %u: reads %.0f (counted %.0f %% of the time), writes %.0f (%.0f %%), partial writes ",
-			s[i].socket, s[i].count[PMU_READS], 100 * s[i].share[PMU_READS],
-			s[i].count[PMU_WRITES], 100 * s[i].share[PMU_WRITES]);
-		if (s[i].known[PMU_PARTIAL_WRITES])
-			fprintf(f, "%.0f (%.0f %%)\n", s[i].count[PMU_PARTIAL_WRITES],
-				100 * s[i].share[PMU_PARTIAL_WRITES]);
-		else
-			fputs("not measurable\n", f);
-		if (sum > 0)
-			continue;
-		fputs("    0 may hide:", f);
-		for (size_t k = 0; k < sizeof(always_hides) / sizeof(always_hides[0]); k++)
-			fprintf(f, "%s %s", k ? ";" : "", always_hides[k]);
-		if (pmu_generation(w->pmu)->hides)
-			fprintf(f, "; %s", pmu_generation(w->pmu)->hides);
-		fputc('\n', f);
-	}
+	for (size_t i = 0; i < n; i++)
+		watch_socket_text(f, pmu_generation(w->pmu), &s[i]);
 }
 
 static void get_bdf(const void *p, struct out_value *v)

@@ -68,5 +68,6 @@ void watch_bits_text(FILE *f, const struct watch *w);
 
 /* A sentence on what was counted, and what a count of 0 may hide. */
 void watch_requests_text(FILE *f, const struct watch *w);
+void watch_socket_text(FILE *f, const struct pmu_generation *g, const struct pmu_socket *s);
 
 #endif /* WATCH_H */
