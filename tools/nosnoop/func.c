@@ -28,6 +28,9 @@ static const char why_unknown_kind[] =
 static const char why_unnamed[] = "sysfs does not tell its vendor, device and class";
 static const char why_set[] = "the bit is set";
 static const char why_settable[] = "the bit reads 0, but a probe could set it";
+static const char why_seen_set[] = "the bit reads 0, but was seen set";
+static const char why_contradicted[] =
+	"the kernel reports that the device cannot use no-snoop, but the bit was seen set";
 static const char why_vfio_able[] = "the bit reads 0, but VFIO could set it";
 static const char why_proven[] = "the bit is proven to be hardwired to 0";
 
@@ -54,15 +57,19 @@ static const char *kernel_reason(const struct func_row *r)
 /* The kernel knows what is attached, and has asked the device; its list of those that lie may be shorter. */
 static int take_kernel_box(struct func_row *r)
 {
+	bool blocked = r->vfio_known && (r->vfio_flags & VFIOINFO_BLOCKED);
+	bool contradicted = r->seen_set && !blocked;
 	char *reason;
 
 	if (r->kernel_box < 1)
 		return 0;
-	if ((r->listed || r->why_kind) && r->kernel_box % 2 == 0) {
+	if ((r->listed || r->why_kind || contradicted) && r->kernel_box % 2 == 0) {
 		r->d.box = 0;
 		r->d.box_candidates = DEV_BOX(r->kernel_box - 1) | DEV_BOX(r->kernel_box);
 		r->d.certain = false;
-		reason = strdup(r->listed ? why_listed : why_unknown_kind);
+		reason = strdup(contradicted ? why_contradicted :
+				r->listed    ? why_listed :
+					       why_unknown_kind);
 	} else {
 		r->d.box = r->kernel_box;
 		r->d.box_candidates = DEV_BOX(r->kernel_box);
@@ -108,11 +115,22 @@ static void find_kind(struct func_row *r)
 		r->why_kind = r->why_names ? r->why_names : r->f.port_why;
 }
 
+static void end_proof(struct func_row *r)
+{
+	r->seen_set |= r->d.no_snoop == DEV_NO_SNOOP_ENABLED;
+	if (!r->seen_set)
+		return;
+	*r->proof_by = *r->proof_time = '\0';
+	if (r->d.no_snoop == DEV_NO_SNOOP_HARDWIRED0)
+		r->d.no_snoop = DEV_NO_SNOOP_DISABLED;
+}
+
 int func_judge(struct func_row *r)
 {
 	int err;
 
 	find_kind(r);
+	end_proof(r);
 	r->listed = quirk_has(&r->f, QUIRK_IGNORES) ||
 		    (r->vfio_known && (r->vfio_flags & VFIOINFO_UNTRUSTED));
 	r->backdoor = quirk_has(&r->f, QUIRK_BACKDOOR);
@@ -136,6 +154,11 @@ int func_judge(struct func_row *r)
 		if (r->can_be_set) {
 			r->ability = ABILITY_CAN;
 			r->ability_why = why_settable;
+			break;
+		}
+		if (r->seen_set) {
+			r->ability = ABILITY_CAN;
+			r->ability_why = why_seen_set;
 			break;
 		}
 		if (r->vfio_known && (r->vfio_flags & VFIOINFO_CAPABLE) && !r->listed) {

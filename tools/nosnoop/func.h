@@ -39,6 +39,7 @@ struct func_row {
 		*why_names; /* why not what quirks it has: it does not say who it is; NULL: known */
 	bool backdoor;
 	bool can_be_set;   /* the bit reads 0 and took a 1 in a probe */
+	bool seen_set;	   /* the bit has read 1: no proof holds against that, ever */
 	char proof_by[32]; /* who proved a hardwired 0; "": nobody */
 	char proof_time[40];
 	struct owner owner;
@@ -83,7 +84,8 @@ int func_list_owners(struct dev_scan *s, const char *procfs, struct func_list *l
 
 /*
  * ability and box from the other facts: "can" by the bit, "cannot" by a proof
- * alone and never where quirks say that the bit does not govern the function.
+ * alone and never where quirks say that the bit does not govern the function, or
+ * once the bit was seen set, which ends a proof.
  * A box that the kernel reports counts, unless it rests on the bit of such a one.
  */
 int func_judge(struct func_row *r);

@@ -79,6 +79,11 @@ static void note_owner(const struct watch *w, const struct func_row *r, const st
 	watch_tell(w, r->d.bdf, text);
 }
 
+static bool same_device(const struct func_row *r, const struct func_row *o)
+{
+	return r->f.vendor == o->f.vendor && r->f.device == o->f.device;
+}
+
 /* What it was before it fell asleep. */
 static void last_known(struct func_row *r, const struct func_row *o)
 {
@@ -110,8 +115,11 @@ static void carry_over(struct watch *w, struct func_list *old)
 		r->changes = o->changes;
 		r->writes = o->writes;
 		r->last = o->last;
-		if (r->f.suspended && r->f.vendor == o->f.vendor && r->f.device == o->f.device)
+		r->seen_set |= o->seen_set && same_device(r, o);
+		if (r->f.suspended && same_device(r, o))
 			last_known(r, o);
+		else if (r->seen_set)
+			func_judge(r);
 		note_change(w, r);
 		note_owner(w, r, &o->owner);
 	}
