@@ -90,10 +90,27 @@ for gone in vendor class; do
 	: >"$TREE/sys/bus/pci/devices/0000:01:00.0/$gone"
 	list --json -D 0000:01:00.0
 	is "no $gone: kind, listed, backdoor" "$STATUS $(jq -r '.functions[0] | "\(.kind) \(.listed) \(.backdoor)"' "$OUT")" '0 null null null'
+	[[ $gone == class ]] || is "no $gone: its number" "$(jq -c '.functions[0] | [.vendor, .device]' "$OUT")" '[null,4307]'
 	like "no $gone: why" "$(jq -r '.functions[0].kind_why' "$OUT")" 'does not tell its vendor'
 	rm -rf -- "$TREE"
 done
+TREE=$TMP/nameless
+demo_tree
+: >"$TREE/sys/bus/pci/devices/0000:01:00.0/device"
+list --csv -D 0000:01:00.0 -o vendor,device
+is 'no device: its number' "$(tail -n 1 "$OUT")" '32902,'
+rm -rf -- "$TREE"
 TREE=$TMP/tree
+
+# Of the tree, not of this machine.
+is 'the kernel of a tree' "$(jq -r .kernel "$TMP/json")" 6.1.99-tree
+mv -- "$TREE/proc/version" "$TMP/version"
+list --json
+is 'a tree that does not tell its kernel' "$STATUS $(jq .kernel "$OUT")" '0 null'
+echo 'Linux version ' >"$TREE/proc/version"
+list --json
+is 'nor by what it has instead' "$STATUS $(jq .kernel "$OUT")" '0 null'
+mv -- "$TMP/version" "$TREE/proc/version"
 
 # ---- root ports that have been described --------------------------------------------------------
 

@@ -40,6 +40,7 @@ is 'watch: status' $? 0
 is 'watch: nothing on standard error' "$(<"$ERR")" ''
 is 'recording: a line for the start and each frame' "$(wc -l <"$TMP/rec")" 10
 is 'recording: first line' "$(head -n 1 "$TMP/rec" | jq -c '[.schema, .command, .interval_ns]')" '["nosnoop/1","watch",0]'
+is 'recording: kernel and CPUs of the tree' "$(jq -c '[.kernel, .cpus]' "$TMP/rec" | uniq)" '["6.1.99-tree",4]'
 is 'a bit that changes twice' "$(each 0000:03:00.0 .changes | tail -n 1)" 2
 is 'as it was read' "$(each 0000:03:00.0 .no_snoop | uniq | tr '\n' ' ')" 'disabled enabled disabled '
 like 'the changes are told when they happen' "$(<"$OUT")" \
@@ -128,6 +129,9 @@ done <<'TABLE'
 -g web|02
 -p 4712|01
 TABLE
+rm -- "$TREE/proc/version" "$TREE/sys/devices/system/cpu/online"
+runs "$TOOL" watch --sysroot "$TREE" -n 1 -d 0.1 --json
+is 'a tree that tells neither kernel nor CPUs' "$STATUS $(jq -c '[.kernel, .cpus]' "$OUT")" '0 [null,null]'
 runs "$TOOL" watch --sysroot "$TREE" -n 2 -d 0.1 --csv
 is 'CSV: a header, and a line per function and frame' "$(wc -l <"$OUT")" 5
 

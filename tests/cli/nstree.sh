@@ -67,7 +67,9 @@ NOSC=f0205a
 
 # Four boxes and what is less certain. Bit 1 cannot be made hardwired without a device.
 demo_tree() {
-	mkdir -p "$TREE"/{proc,sys/bus/pci/devices,usr/share/misc}
+	mkdir -p "$TREE"/{proc,sys/bus/pci/devices,sys/devices/system/cpu,usr/share/misc}
+	echo 'Linux version 6.1.99-tree (builder@host) (gcc 12.2.0) #1 SMP' >"$TREE/proc/version"
+	echo 0-2,5 >"$TREE/sys/devices/system/cpu/online"
 	printf '8086  Intel Corporation\n\t10d3  82574L Gigabit Network Connection\n10de  NVIDIA Corporation\n\t1b80  GP104\n' \
 		>"$TREE/usr/share/misc/pci.ids"
 	local d=$TREE/sys/bus/pci/devices

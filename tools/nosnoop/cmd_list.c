@@ -200,9 +200,9 @@ static void show_rows(FILE *f, const struct list_config *c, const struct func_li
 }
 
 static int show_json(FILE *f, const struct list_config *c, const struct func_list *l,
-		     const struct out_field *const *sel, size_t n)
+		     const char *kernel, const struct out_field *const *sel, size_t n)
 {
-	json_t *obj = frame_head("list", monotonic_ns(), 0), *array = json_array();
+	json_t *obj = frame_head("list", kernel, monotonic_ns(), 0), *array = json_array();
 
 	if (!obj || json_object_set_new(obj, "functions", array)) {
 		json_decref(obj);
@@ -222,7 +222,7 @@ static int show_json(FILE *f, const struct list_config *c, const struct func_lis
 	return frame_write(f, obj);
 }
 
-static int show(const struct list_config *c, const struct func_list *l)
+static int show(const struct list_config *c, const struct func_list *l, const struct tree *t)
 {
 	const struct out_field **sel = NULL;
 	size_t n = 0;
@@ -239,7 +239,7 @@ static int show(const struct list_config *c, const struct func_list *l)
 		return -ENOMEM;
 	}
 	if (c->format == OPTS_JSON)
-		err = show_json(f, c, l, sel, n);
+		err = show_json(f, c, l, *t->kernel ? t->kernel : NULL, sel, n);
 	else
 		show_rows(f, c, l, sel, n);
 	errno = 0;
@@ -251,17 +251,6 @@ static int show(const struct list_config *c, const struct func_list *l)
 	if (err)
 		log_err("standard output cannot be written: %s", strerror(-err));
 	return err;
-}
-
-static int probe_wanted(const struct list_config *c, struct dev_scan *s, struct func_list *l)
-{
-	for (size_t i = 0; i < c->filter.nr_bdfs; i++) {
-		int err = probe_function(s, func_find(l, c->filter.bdfs[i]));
-
-		if (err)
-			return err;
-	}
-	return 0;
 }
 
 static int check_fields(const char *spec)
@@ -278,6 +267,8 @@ static int run(const struct list_config *c)
 {
 	struct func_list l = { 0 };
 	struct tree t;
+	size_t probed = 0;
+	int refused = 0;
 	int err = c->fields ? check_fields(c->fields) : 0;
 
 	if (err)
@@ -295,15 +286,18 @@ static int run(const struct list_config *c)
 	if (!err)
 		err = filter_check(&c->filter, &l);
 	if (!err && c->probe)
-		err = probe_wanted(c, t.scan, &l);
+		refused = probe_functions(t.scan, &c->filter, &l, &probed);
+	/* What was found out about others is not lost. */
+	if (refused && !probed)
+		err = refused;
 	if (!err && l.blind)
 		log_warn(
 			"not all processes could be looked at, so the VM of a function may be missing; that needs root");
 	if (!err)
-		err = show(c, &l);
+		err = show(c, &l, &t);
 	func_list_free(&l);
 	tree_close(&t);
-	return err;
+	return err ? err : refused;
 }
 
 int cmd_list(int argc, char **argv)

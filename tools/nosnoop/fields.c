@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <time.h>
 
 #include "iommupolicy.h"
@@ -96,8 +95,9 @@ static void get_enforced(const void *p, struct out_value *v)
 
 GETTER(get_bdf, set_str(v, r->d.bdf))
 GETTER(get_name, set_str(v, r->d.name))
-GETTER(get_vendor, set_u64(v, r->f.vendor))
-GETTER(get_device, set_u64(v, r->f.device))
+/* Of a nameless one at least one number could not be read, and is 0. */
+GETTER(get_vendor, if (r->f.vendor || !r->f.nameless) set_u64(v, r->f.vendor))
+GETTER(get_device, if (r->f.device || !r->f.nameless) set_u64(v, r->f.device))
 GETTER(get_class, if (r->f.class != UINT32_MAX) set_u64(v, r->f.class))
 GETTER(get_kind, set_str(v, func_kind(r)))
 GETTER(get_physfn, set_str(v, r->f.physfn))
@@ -267,20 +267,18 @@ json_t *func_json(const struct func_row *r)
 	return obj;
 }
 
-json_t *frame_head(const char *command, uint64_t time_ns, uint64_t interval_ns)
+json_t *frame_head(const char *command, const char *kernel, uint64_t time_ns, uint64_t interval_ns)
 {
-	struct utsname u;
 	struct timespec ts;
 	char buf[64], when[96];
 	struct tm tm;
 
-	uname(&u);
 	clock_gettime(CLOCK_REALTIME, &ts);
 	gmtime_r(&ts.tv_sec, &tm);
 	strftime(buf, sizeof(buf), "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(when, sizeof(when), "%s.%09ldZ", buf, ts.tv_nsec);
-	return json_pack("{s:s,s:s,s:s,s:s,s:I,s:I}", "schema", NS_SCHEMA, "command", command,
-			 "kernel", u.release, "time", when, "time_ns", (json_int_t)time_ns,
+	return json_pack("{s:s,s:s,s:s?,s:s,s:I,s:I}", "schema", NS_SCHEMA, "command", command,
+			 "kernel", kernel, "time", when, "time_ns", (json_int_t)time_ns,
 			 "interval_ns", (json_int_t)interval_ns);
 }
 

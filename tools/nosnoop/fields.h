@@ -18,9 +18,9 @@ json_t *func_json(const struct func_row *r);
 
 /*
  * An object with schema, command, kernel, time, time_ns and interval_ns; NULL:
- * no memory.  time_ns is CLOCK_MONOTONIC.
+ * no memory.  time_ns is CLOCK_MONOTONIC.  kernel: its release, NULL: not known.
  */
-json_t *frame_head(const char *command, uint64_t time_ns, uint64_t interval_ns);
+json_t *frame_head(const char *command, const char *kernel, uint64_t time_ns, uint64_t interval_ns);
 
 /* One line, flushed.  Steals obj (NULL: no memory).  0 or a negative errno. */
 int frame_write(FILE *f, json_t *obj);

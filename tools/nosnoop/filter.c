@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 
 #include "../lib/log.h"
 #include "../lib/num.h"
 #include "../lib/opts.h"
+#include "../lib/procutil.h"
 
 void filter_free(struct filter *f)
 {
@@ -118,14 +121,40 @@ int filter_check(const struct filter *f, const struct func_list *l)
 	return 0;
 }
 
+static void read_machine(struct tree *t, bool live)
+{
+	unsigned int *cpus = NULL;
+	char text[4096];
+	struct utsname u;
+	size_t n = 0;
+	long online;
+
+	if (live && !uname(&u)) {
+		snprintf(t->kernel, sizeof(t->kernel), "%s", u.release);
+		online = sysconf(_SC_NPROCESSORS_ONLN);
+		t->cpus = online > 0 ? online : 0;
+		return;
+	}
+	if (proc_read_attr(dev_scan_rootfd(t->scan), "proc/version", text, sizeof(text)) > 0 &&
+	    sscanf(text, "Linux version %64[!-~]", t->kernel) != 1)
+		*t->kernel = '\0';
+	if (proc_read_attr(dev_scan_rootfd(t->scan), "sys/devices/system/cpu/online", text,
+			   sizeof(text)) > 0 &&
+	    !num_cpulist(text, 1 << 20, &cpus, &n))
+		t->cpus = n;
+	free(cpus);
+}
+
 int tree_open(struct tree *t, const char *root)
 {
 	memset(t, 0, sizeof(*t));
 	if (asprintf(&t->procfs, "%s/proc", root ? root : "") < 0)
 		t->procfs = NULL;
 	t->scan = dev_scan_new(root);
-	if (t->procfs && t->scan && dev_scan_rootfd(t->scan) >= 0)
+	if (t->procfs && t->scan && dev_scan_rootfd(t->scan) >= 0) {
+		read_machine(t, !root);
 		return 0;
+	}
 	if (root && t->scan && dev_scan_rootfd(t->scan) < 0) {
 		log_err("option --sysroot: '%s' is not a directory that can be opened", root);
 		return -EINVAL;

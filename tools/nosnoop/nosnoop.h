@@ -46,6 +46,8 @@ int filter_check(const struct filter *f, const struct func_list *l);
 struct tree {
 	struct dev_scan *scan;
 	char *procfs;
+	char kernel[65];   /* its release; "": not known */
+	unsigned int cpus; /* online; 0: not known */
 };
 int tree_open(struct tree *t, const char *root);
 void tree_close(struct tree *t);

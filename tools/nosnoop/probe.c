@@ -243,10 +243,15 @@ static void note_result(struct func_row *r, enum probe_result res)
 }
 
 /* With its config space at hand, which a sleeping function's was not before. */
-static int look_again(struct func_row *r, const uint8_t *cfg, size_t len, const char **why)
+static int look_again(int dirfd, struct func_row *r, const uint8_t *cfg, size_t len,
+		      const char **why)
 {
+	uint64_t vfs;
 	int err;
 
+	/* Enabled since it was looked at, perhaps: while it is ours nobody can. */
+	if (!proc_read_number(dirfd, "sriov_numvfs", 10, &vfs) && vfs <= UINT16_MAX)
+		r->f.num_vfs = vfs;
 	r->f.suspended = false;
 	dev_facts_port_of(&r->f, cfg, len);
 	err = func_judge(r);
@@ -276,7 +281,7 @@ static int probe_open(int dirfd, struct func_row *r)
 	cap = pcie_cap_find(cfg, n > 0 ? n : 0, &why);
 	if (cap < 0)
 		why = "shows no PCI Express capability";
-	err = cap < 0 ? cap : look_again(r, cfg, n, &why);
+	err = cap < 0 ? cap : look_again(dirfd, r, cfg, n, &why);
 	if (!err) {
 		struct probe_io io = { sysfs_read16, sysfs_write16, &fd };
 
@@ -385,5 +390,28 @@ int probe_function(struct dev_scan *s, struct func_row *r)
 	err = probe_held(dirfd, r);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	close(dirfd);
+	return err;
+}
+
+int probe_functions(struct dev_scan *s, const struct filter *f, const struct func_list *l,
+		    size_t *probed)
+{
+	int err = 0;
+
+	*probed = 0;
+	for (size_t i = 0; i < f->nr_bdfs; i++) {
+		struct func_row *r = func_find(l, f->bdfs[i]);
+		int one;
+
+		if (!r || !filter_passes(f, r)) {
+			log_warn("%s is left out by the other options: it was not probed",
+				 f->bdfs[i]);
+			continue;
+		}
+		one = probe_function(s, r);
+		*probed += !one;
+		if (!err)
+			err = one;
+	}
 	return err;
 }

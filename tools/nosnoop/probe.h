@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "func.h"
+#include "nosnoop.h"
 
 /* How the probe reaches 16-bit registers of config space. 0 or a negative errno. */
 struct probe_io {
@@ -39,5 +39,13 @@ int probe_bit(const struct probe_io *io, unsigned int cap, enum probe_result *re
  * not idle, -EOPNOTSUPP where a probe would prove nothing.
  */
 int probe_function(struct dev_scan *s, struct func_row *r);
+
+/*
+ * Probes the functions that the filter names by address, but for those that it
+ * leaves out by something else.  The first error, after all have had their turn;
+ * *probed: how many were probed.
+ */
+int probe_functions(struct dev_scan *s, const struct filter *f, const struct func_list *l,
+		    size_t *probed);
 
 #endif /* PROBE_H */

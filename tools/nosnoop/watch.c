@@ -145,13 +145,11 @@ static void allow_descriptors(void)
 
 int watch_open(struct watch *w, const char *root, const struct filter *filter, bool all)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	int err;
 
 	memset(w, 0, sizeof(*w));
 	w->filter = filter;
 	w->all = all;
-	w->cpus = cpus > 0 ? cpus : 1;
 	allow_descriptors();
 	err = tree_open(&w->tree, root);
 	if (err)
@@ -296,9 +294,12 @@ static json_t *vms_json(const struct watch *w)
 
 json_t *watch_json(const struct watch *w)
 {
-	json_t *root = frame_head("watch", w->time_ns, w->interval_ns), *functions = json_array();
+	const char *kernel = *w->tree.kernel ? w->tree.kernel : NULL;
+	unsigned int cpus = w->tree.cpus;
+	json_t *root = frame_head("watch", kernel, w->time_ns, w->interval_ns);
+	json_t *functions = json_array();
 	bool ok = root && functions && !watch_log_json(w, root) &&
-		  !json_object_set_new(root, "cpus", json_integer(w->cpus)) &&
+		  !json_object_set_new(root, "cpus", cpus ? json_integer(cpus) : json_null()) &&
 		  !json_object_set_new(root, "unread_ns", json_integer(w->unread_ns)) &&
 		  !json_object_set_new(root, "requests", requests_json(w)) &&
 		  !json_object_set_new(root, "guest_writes", counting_json(w)) &&

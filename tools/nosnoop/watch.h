@@ -20,8 +20,7 @@ struct watch {
 	bool all; /* also functions that no VFIO driver has */
 	struct func_list l;
 	struct pmu *pmu;
-	const char *pmu_why; /* why nothing is counted; NULL: it is */
-	unsigned int cpus;
+	const char *pmu_why;	       /* why nothing is counted; NULL: it is */
 	uint64_t time_ns, interval_ns; /* CLOCK_MONOTONIC of the reading; 0: the first one */
 	uint64_t read_ns;	       /* when the bits were last read */
 	uint64_t longest_ns;	       /* that they were not read, since the reading before */
