@@ -9,6 +9,7 @@
 #   table.txt     the same for people, with what it says
 #   method.txt    one paragraph: how it was measured
 #   missing.txt   what this host could not do, a sentence a line; absent: nothing
+#   failed.txt    why it was not finished; absent: it was, or nothing failed
 #   *.svg         plots; the first line of NAME.caption is the title of NAME.svg
 #   done          the options it was finished with
 #
@@ -19,7 +20,22 @@
 
 BUILD=${OUT:-$REPO/build}
 [[ $BUILD == /* ]] || BUILD=$REPO/$BUILD
-DIR='' FORCE=''
+DIR='' FORCE='' STAMP=''
+
+# As that of scripts/lib.sh. Once a section has begun the report says the sentence, too.
+die() {
+	local status=$1
+
+	shift
+	say "$*"
+	[[ ! $STAMP ]] || failed "$*"
+	exit "$status"
+}
+
+# failed SENTENCE: the disk may be what failed
+failed() {
+	printf '%s\n' "$*" 2>/dev/null >"$DIR/failed.txt" || true
+}
 
 # option_value OPTION COUNT: COUNT arguments are left, with OPTION
 option_value() {
@@ -105,41 +121,81 @@ machine_kind() {
 	esac
 }
 
+# json_string TEXT: as JSON has it; "": null
+json_string() {
+	local s=$1
+
+	s=${s//\\/\\\\}
+	s=${s//\"/\\\"}
+	[[ ! $1 ]] && echo null || printf '"%s"\n' "${s//[[:cntrl:]]/ }"
+}
+
+# json_object [KEY VALUE]...: a member a line; VALUE is JSON. Not all sections need jq.
+json_object() {
+	local comma=''
+
+	printf '{'
+	while (($#)); do
+		printf '%s\n  "%s": %s' "$comma" "$1" "$2"
+		comma=,
+		shift 2
+	done
+	printf '\n}\n'
+}
+
 # write_host OPTIONS: host.json
 write_host() {
-	jq -n --arg kernel "$(uname -r)" --arg cpu "$(cpuinfo 'model name')" \
-		--arg microcode "$(cpuinfo microcode)" --argjson cpus "$(online_cpus | wc -l)" \
-		--arg kind "$(machine_kind)" --arg cmdline "$(</proc/cmdline)" --arg options "$1" \
-		--arg perf "$(perf --version 2>/dev/null || true)" --arg time "$(date -u +%FT%TZ)" \
-		'{kernel: $kernel, cpu: $cpu, microcode: (if $microcode == "" then null else $microcode end),
-		cpus: $cpus, kind: $kind, command_line: $cmdline, options: $options,
-		perf: (if $perf == "" then null else $perf end), time: $time}' >"$DIR/host.json"
+	json_object kernel "$(json_string "$(uname -r)")" cpu "$(json_string "$(cpuinfo 'model name')")" \
+		microcode "$(json_string "$(cpuinfo microcode)")" cpus "$(online_cpus | wc -l)" \
+		kind "$(json_string "$(machine_kind)")" command_line "$(json_string "$(</proc/cmdline)")" \
+		options "$(json_string "$1")" perf "$(json_string "$(perf --version 2>/dev/null || true)")" \
+		time "$(json_string "$(date -u +%FT%TZ)")" >"$DIR/host.json"
+}
+
+# host_lines HOST_JSON: "key: value"
+host_lines() {
+	sed -nE 's/^  "([a-z_]+)": /\1: /; T; s/,$//; s/: "(.*)"$/: \1/; s/\\(["\\])/\1/g; p' "$1"
 }
 
 # machine_line HOST_JSON
 machine_line() {
-	jq -r '"\(.cpu) (\(.kind)), microcode \(.microcode // "unknown"), \(.cpus) CPUs, Linux \(.kernel), \(.time)"' "$1"
+	host_lines "$1" | awk -F ': ' '{ v[$1] = substr($0, length($1) + 3) }
+		END { printf "%s (%s), microcode %s, %s CPUs, Linux %s, %s\n", v["cpu"], v["kind"],
+			v["microcode"] == "null" ? "unknown" : v["microcode"], v["cpus"], v["kernel"], v["time"] }'
 }
 
 # csv_comments: the machine, as the first lines of a CSV file
 csv_comments() {
-	jq -r 'to_entries[] | "# \(.key): \(.value)"' "$DIR/host.json"
+	host_lines "$DIR/host.json" | sed 's/^/# /'
 }
 
 # ---- a section ---------------------------------------------------------------------------------
 
-# section_begin OPTIONS: ends the script if the section was finished here with the same options
-section_begin() {
-	local stamp
-
-	need jq jq "writes what was measured"
-	stamp="$(uname -r) $1"
-	if [[ ! $FORCE && -f $DIR/done && $(<"$DIR/done") == "$stamp" ]]; then
+# run_needed STAMP: whether the section is to be run, by what it was finished with here. 1: it was with
+# the same; 2: with something else, which is not thrown away without --force
+run_needed() {
+	[[ ! $FORCE && -f $DIR/done ]] || return 0
+	if [[ $(<"$DIR/done") == "$1" ]]; then
 		say "finished already, in $DIR (--force runs it again)"
-		exit 0
+		return 1
 	fi
+	say "$DIR has a finished result of other options or of another kernel: --force replaces it, --output leaves it there"
+	return 2
+}
+
+# section_begin OPTIONS [extend]: ends the script if the section was finished here. extend: what was
+# measured before is a part of the new result
+section_begin() {
+	local stamp status=0
+
+	stamp="$(uname -r) $1"
+	if [[ ! ${2-} || ($(cat "$DIR/done" 2>/dev/null || true) == "$stamp") ]]; then
+		run_needed "$stamp" || status=$?
+	fi
+	((status != 1)) || exit 0
+	((status != 2)) || exit "$EX_RUNTIME"
 	mkdir -p "$DIR" 2>/dev/null || die "$EX_RUNTIME" "$DIR cannot be written to: choose another with --output"
-	rm -f "$DIR"/{done,missing.txt,table.txt,data.csv} "$DIR"/*.{svg,caption}
+	rm -f "$DIR"/{done,missing.txt,failed.txt,table.txt,data.csv} "$DIR"/*.{svg,caption}
 	STAMP=$stamp
 	# What runs in the background ends with the section.
 	trap 'interrupted 129' HUP
@@ -160,6 +216,11 @@ nothing() {
 	exit "$EX_KERNEL"
 }
 
+# need_jq WHY
+need_jq() {
+	command -v jq >/dev/null || nothing "jq is not installed, which $1 (apt-get install jq)"
+}
+
 section_end() {
 	cat "$DIR/table.txt"
 	printf '%s\n' "$STAMP" >"$DIR/done"
@@ -175,6 +236,11 @@ columns() {
 		END { for (r = 1; r <= NR; r++) { line = ""
 			for (i = 1; i <= n; i++) line = line sprintf(i == 1 ? "%-*s" : "  %*s", w[i], cell[r, i])
 			sub(/ +$/, "", line); print line } }'
+}
+
+# gnuplot_string TEXT: between single quotes nothing but those is special
+gnuplot_string() {
+	printf "'%s'" "${1//\'/\'\'}"
 }
 
 # plot NAME STYLE TITLE XLABEL YLABEL <DATA: NAME.svg. For "lines" DATA are blocks, two empty lines
@@ -201,13 +267,13 @@ plot() {
 	esac
 	printf '%s\n' "$3" >"$DIR/$1.caption"
 	gnuplot >"$DIR/$1.svg.part" 2>"$DIR/gnuplot.err" <<-END || { missing "gnuplot could not draw $1: $(tail -n 1 "$DIR/gnuplot.err")"; return 0; }
-		set terminal svg size 760,380 dynamic font "sans,12" background "#ffffff"
-		set xlabel "$4"
-		set ylabel "$5"
+		set terminal svg size 760,380 dynamic noenhanced font "sans,12" background "#ffffff"
+		set xlabel $(gnuplot_string "$4")
+		set ylabel $(gnuplot_string "$5")
 		set yrange [0:*]
 		set grid ytics
 		set key outside top center horizontal
-		data = "$data"
+		data = $(gnuplot_string "$data")
 		columns = $(awk 'NR == 1 { n = gsub(/"[^"]*"/, "x"); print n; exit }' "$data")
 		$how
 	END
