@@ -115,6 +115,17 @@ runs "$TOOL" advise --baseline "$TMP/asleep" --json
 is 'advise on what slept: of no known kind, so that nothing could prove it unable' \
 	"$(jq -r '.devices[] | "\(.row) \(.verdict)"' "$OUT" | uniq)" 'R2 never-4'
 
+# A bit that was seen set is not hardwired, also when all is listed anew, which is every five seconds.
+rm -rf -- "${TREE:?}" && demo_tree
+"$TOOL" watch --sysroot "$TREE" -d 1 -n 9 --record "$TMP/rec" >"$OUT" 2>"$ERR" &
+watcher=$!
+until [[ -s $TMP/rec ]]; do sleep 0.1; done
+sleep 0.5
+config 0 0 | dd of="$DEVICES/0000:02:00.0/config" conv=notrunc status=none
+wait "$watcher"
+is 'seen set, then cleared: it can' "$(each 0000:02:00.0 '"\(.no_snoop) \(.ability) \(.ability_why)"' | uniq)" \
+	$'enabled can the bit is set\ndisabled can the bit reads 0, but was seen set'
+
 # ---- which functions ----------------------------------------------------------------------------
 
 rm -rf -- "${TREE:?}" && demo_tree
