@@ -58,7 +58,7 @@ operations() {
 # exits NAME [OPTION]...: one line of cost, without the exit that ends a batch; the last figure is of the
 # fastest batch, which no timer interrupt fell into
 exits() {
-	bench -n $KVM_COUNT --batch 100 --json "${@:2}"
+	bench -n "$KVM_COUNT" --batch 100 --json "${@:2}"
 	jq -r --arg name "$1" 'def cents: . * 100 | round / 100; .total |
 		"# cost \($name) \(.executed) \(.wall_ns / .executed | cents) \(.ns.min - .overhead_ns / 100 | cents)"
 		' "$TMP/bench"
@@ -66,7 +66,7 @@ exits() {
 
 # vcpu SUFFIX [BDF]
 vcpu() {
-	"$HELPERS/series_cost" vcpu $KVM_COUNT "${@:2}" >"$TMP/cost" 2>"$TMP/err"
+	"$HELPERS/series_cost" vcpu "$KVM_COUNT" "${@:2}" >"$TMP/cost" 2>"$TMP/err"
 	verdict "a vCPU's load and put${1:+, with a device}" $? "$(<"$TMP/err")"
 	sed "s/^[^ ]*/# cost &$1/" "$TMP/cost"
 }
