@@ -15,28 +15,6 @@ set -u -o pipefail
 . "$TOP/tests/cli/nsrec.sh"
 T=1735732800
 
-# advise ARG...: the verdicts in $TMP/advice; both judges must agree
-advise() {
-	runs "$TOOL" advise --json "$@"
-	cp -- "$OUT" "$TMP/advice"
-}
-
-verdict_of() {
-	jq -r '.devices[] | select(.bdf == "0000:01:00.0") | "\(.row) \(.verdict) \(.confidence)"' "$TMP/advice"
-}
-
-# fixture NAME WANTED ARG...
-fixture() {
-	local name=$1 wanted=$2
-
-	shift 2
-	advise "$@"
-	is "$name" "$(verdict_of)" "$wanted"
-	((STATUS == 0)) || note "$(<"$ERR")"
-	is "$name: by the page alone" "$(tests/cli/rule-verdict "$TMP/advice")" \
-		"$(jq -r '.devices[] | "\(.bdf) \(.row) \(.verdict) \(.confidence)"' "$TMP/advice")"
-}
-
 # ---- one for each row ---------------------------------------------------------------------------
 # The host has 4 CPUs: of 100 s, 2 s of emulation are 0.5 % of its time, 1 s of stalls is 0.25 %.
 
@@ -322,8 +300,8 @@ watch_rec $T 100 '[dev + {kind: null}]' >"$TMP/rec"
 fixture 'a kind that is not known, blocked' 'R5 3-to-4-unproven medium' --baseline "$TMP/rec" --candidate "$TMP/held"
 jq -c '.functions[0].kind = null' "$TMP/held" >"$TMP/rec"
 fixture 'a kind that the other side knows' 'R5 3-to-4-safe high' --baseline "$TMP/box3" --candidate "$TMP/rec"
-top_rec $T 100 0 0 '{devices: [{bdf: "0000:01:00.0", group: 1, snoop_control: true, no_snoop: "hardwired0", box: 2,
-	box_candidates: [2], box_reason: "x", certain: true, name: "a device"}]}' >"$TMP/rec"
+top_rec $T 100 0 0 '{devices: [{bdf: "0000:01:00.0", group: 1, snoop_control: false, no_snoop: "hardwired0", box: 4,
+	box_candidates: [4], box_reason: "x", certain: true, name: "a device"}]}' >"$TMP/rec"
 fixture 'a proof that wbinvdtop recorded alone' 'R2 never-4 low' --baseline "$TMP/rec"
 watch_rec 1 0 '[cleared]' | head -n 1 >"$TMP/list"
 fixture 'and with a list that tells the kind' 'R1 kernel-waste high' --baseline "$TMP/rec" --baseline "$TMP/list"

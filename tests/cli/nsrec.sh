@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2016 # jq's variables
-# Recordings made by hand, for nosnoop advise.
+# Recordings made by hand for nosnoop advise, and what it makes of them.
 
 # shellcheck disable=SC2034
 NS_DEFS='
@@ -47,4 +47,26 @@ ab_file() {
 		policy_a: "enforced", policy_b: "noncoherent",
 		runs: [$ARGS.positional[] | tonumber | (100, 100 + ., 100 + ., 100)] |
 			to_entries | map({policy: "abba"[.key % 4:.key % 4 + 1], score: .value})}' --args -- "$@"
+}
+
+# advise ARG...: the verdicts in $TMP/advice; both judges must agree
+advise() {
+	runs "$TOOL" advise --json "$@"
+	cp -- "$OUT" "$TMP/advice"
+}
+
+verdict_of() {
+	jq -r '.devices[] | select(.bdf == "0000:01:00.0") | "\(.row) \(.verdict) \(.confidence)"' "$TMP/advice"
+}
+
+# fixture NAME WANTED ARG...
+fixture() {
+	local name=$1 wanted=$2
+
+	shift 2
+	advise "$@"
+	is "$name" "$(verdict_of)" "$wanted"
+	((STATUS == 0)) || note "$(<"$ERR")"
+	is "$name: by the page alone" "$(tests/cli/rule-verdict "$TMP/advice")" \
+		"$(jq -r '.devices[] | "\(.bdf) \(.row) \(.verdict) \(.confidence)"' "$TMP/advice")"
 }

@@ -183,8 +183,9 @@ static enum tri block_held(const struct advice_list *l, const struct adv_dev *ba
 /* A VM that came late or ended early is known for less than the recordings have in common. */
 static bool lasts(const struct advice_list *l, const struct adv_vm *vm)
 {
-	return vm && vm->seen && vm->last_ns > vm->first_ns &&
-	       (double)(vm->last_ns - vm->first_ns) >= l->cfg->threshold[RULE_T_min_overlap] * 1e9;
+	return vm && vm->times.seen && vm->times.last_ns > vm->times.first_ns &&
+	       (double)(vm->times.last_ns - vm->times.first_ns) >=
+		       l->cfg->threshold[RULE_T_min_overlap] * 1e9;
 }
 
 const struct advice_cpus *advice_cpus(const struct advice_list *l, const struct adv_vm *vm)
@@ -195,14 +196,25 @@ const struct advice_cpus *advice_cpus(const struct advice_list *l, const struct 
 	return &l->cpus;
 }
 
+/* What a recording's counters lack makes them no low cost.  NULL: nothing. */
+static const char *why_lacking(const struct adv_times *t)
+{
+	if (t->lost)
+		return "WBINVDs were lost: the recording does not count all";
+	if (t->untimed)
+		return "of some WBINVDs only one end was seen: the recording does not time all";
+	return t->went_back ? "the recording's counters go back" : NULL;
+}
+
 bool advice_share(const struct advice_list *l, const struct adv_vm *vm, bool stall, double *pct)
 {
 	double span;
 
-	if (!lasts(l, vm) || !(stall ? vm->stalls_known : vm->times_known))
+	if (!lasts(l, vm) || why_lacking(&vm->times) ||
+	    !(stall ? vm->times.stalls_known : vm->times.times_known))
 		return false;
-	span = (double)(vm->last_ns - vm->first_ns) * advice_cpus(l, vm)->n;
-	*pct = 100 * (double)(stall ? vm->stall_ns : vm->emulation_ns) / span;
+	span = (double)(vm->times.last_ns - vm->times.first_ns) * advice_cpus(l, vm)->n;
+	*pct = 100 * (double)(stall ? vm->times.stall_ns : vm->times.emulation_ns) / span;
 	return true;
 }
 
@@ -231,11 +243,14 @@ static const char *why_no_m(const struct adv_vm *vm)
 	return "its VM was there for less than --min-overlap";
 }
 
-static const char *why_no_f(const struct advice_list *l, const struct adv_vm *vm)
+static const char *why_no_share(const struct advice_list *l, const struct adv_vm *vm, bool stall)
 {
-	if (vm && vm->seen && !lasts(l, vm))
+	if (vm && vm->times.seen && !lasts(l, vm))
 		return "its VM was there for less than --min-overlap";
-	return "no recording of the device's VM tells the time";
+	if (vm && vm->times.seen && why_lacking(&vm->times))
+		return why_lacking(&vm->times);
+	return stall ? "no recording of the device's VM tells stalls" :
+		       "no recording of the device's VM tells the time";
 }
 
 /* A coherent VM's WBINVDs cost nothing, which says nothing about box 3.  NULL: what was recorded is its cost. */
@@ -249,7 +264,7 @@ static const char *why_no_box3(const struct advice *a, const struct adv_dev *d, 
 	if (ability(d) != TRI_NO && (d->box == 1 || d->box == 2))
 		return "the device was blocked when that was recorded: what box 3 costs was not measured";
 	/* Of M only nosnoop's recordings tell, which do not know the VM's state: F and T are unknown then. */
-	if (a->vm->noncoherent == TRI_UNKNOWN && !flushes && a->vm->seen)
+	if (a->vm->noncoherent == TRI_UNKNOWN && !flushes && a->vm->times.seen)
 		return "whether its VM was non-coherent was not recorded";
 	return NULL;
 }
@@ -273,15 +288,13 @@ static void set_costs(const struct advice_list *l, struct advice *a, const struc
 	else if (advice_share(l, a->vm, false, &v))
 		rule_set_number(&a->c, RULE_f, v, origin, source);
 	else
-		a->c.in[RULE_f].source = why_no_f(l, a->vm);
+		a->c.in[RULE_f].source = why_no_share(l, a->vm, false);
 	if (not_box3)
 		a->c.in[RULE_t].source = not_box3;
 	else if (advice_share(l, a->vm, true, &v))
 		rule_set_number(&a->c, RULE_t, v, origin, source);
 	else
-		a->c.in[RULE_t].source = a->vm && a->vm->seen && !lasts(l, a->vm) ?
-						 why_no_f(l, a->vm) :
-						 "no recording of the device's VM tells stalls";
+		a->c.in[RULE_t].source = why_no_share(l, a->vm, true);
 	not_box3 = why_no_box3(a, d, true);
 	if (not_box3)
 		a->c.in[RULE_m].source = not_box3;

@@ -25,24 +25,38 @@ struct adv_point {
 	uint64_t emulation_ns, stall_ns;
 };
 
+/* What one recording of wbinvdtop tells of a VM: its counters began with it. */
+struct adv_times {
+	bool seen;
+	int64_t first_ns, last_ns; /* wall clock of the readings in the time in common */
+	bool times_known, stalls_known;
+	bool lost, untimed, went_back; /* the counters are not all that there was */
+	uint64_t emulation_first, emulation_ns, stall_first, stall_ns, untimed_first;
+	struct adv_point *points;
+	size_t nr_points;
+};
+
 /* One VM of one side. */
 struct adv_vm {
 	char *id;
 	uint64_t start;
 	char *name;
 	enum tri noncoherent;
-	bool was_coherent; /* at some reading */
-	int64_t first_ns,
-		last_ns; /* wall clock of its first and last reading in the time in common */
-	bool times_known, stalls_known, seen;
-	uint64_t emulation_first, emulation_ns, stall_first, stall_ns;
+	bool was_coherent;	/* at some reading */
+	int64_t noncoherent_ns; /* wall clock of the reading that noncoherent is of */
+	struct adv_times times; /* of the recording that is taken */
+	struct adv_times now;	/* of the one at hand */
 	bool flush_known, flush_gap, flush_lost;
 	uint64_t flush_ns;		       /* at map and unmap */
 	uint64_t flush_span_ns;		       /* the time in which that was */
 	int64_t flush_first_ns, flush_last_ns; /* wall clock of the readings that tell it */
 	unsigned int line;		       /* the last of adv_side.lines that has it */
-	struct adv_point *points;
-	size_t nr_points;
+};
+
+/* Of two tellings of what changes in time, the one inside the time in common holds, and of these the later. */
+struct adv_when {
+	enum { WHEN_NEVER, WHEN_OUTSIDE, WHEN_INSIDE } rank;
+	int64_t wall_ns;
 };
 
 /* One device of one side. */
@@ -51,8 +65,10 @@ struct adv_dev {
 	char *name;
 	char *vm_id; /* NULL: in no VM */
 	uint64_t vm_start;
-	enum tri blocks; /* the IOMMU in front can block */
-	enum tri can;	 /* TRI_YES if any recording says so, whatever others say */
+	struct adv_when owned, boxed; /* when vm_id and box were told */
+	enum tri blocks;	      /* the IOMMU in front can block */
+	bool blocks_differ;	      /* two recordings contradict each other in that */
+	enum tri can;		      /* TRI_YES if any recording says so, whatever others say */
 	char *proof; /* who and when, of a "cannot"; beside TRI_YES: they contradict each other */
 	int64_t vendor, device; /* numbers; -1: not told */
 	const char *kind;	/* as the rule has it; NULL: unknown */

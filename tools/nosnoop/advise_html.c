@@ -152,22 +152,25 @@ static double share_of(const struct advice_list *l, const struct adv_vm *vm, uin
 static void plot_line(FILE *f, const struct advice_list *l, const struct adv_vm *vm, bool stall,
 		      double top, const char *colour, const char *dash)
 {
-	size_t join = vm->nr_points / MAX_XY + 1;
-	double whole = (double)(vm->last_ns - vm->first_ns);
+	size_t join = vm->times.nr_points / MAX_XY + 1;
+	double whole = (double)(vm->times.last_ns - vm->times.first_ns);
 
 	fprintf(f, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.6\"%s points=\"", colour,
 		dash);
-	for (size_t i = 1; i < vm->nr_points; i += join) {
+	for (size_t i = 1; i < vm->times.nr_points; i += join) {
 		uint64_t ns = 0, span = 0;
 		size_t k;
 
-		for (k = i; k < i + join && k < vm->nr_points; k++) {
-			ns += stall ? vm->points[k].stall_ns : vm->points[k].emulation_ns;
-			span += vm->points[k].span_ns;
+		for (k = i; k < i + join && k < vm->times.nr_points; k++) {
+			ns += stall ? vm->times.points[k].stall_ns :
+				      vm->times.points[k].emulation_ns;
+			span += vm->times.points[k].span_ns;
 		}
 		fprintf(f, "%.1f,%.1f ",
-			PLOT_L +
-				SPAN_W * (double)(vm->points[k - 1].wall_ns - vm->first_ns) / whole,
+			PLOT_L + SPAN_W *
+					 (double)(vm->times.points[k - 1].wall_ns -
+						  vm->times.first_ns) /
+					 whole,
 			PLOT_T + SPAN_H - SPAN_H * share_of(l, vm, ns, span) / top);
 	}
 	fputs("\"/>\n", f);
@@ -177,10 +180,10 @@ static double top_share(const struct advice_list *l, const struct adv_vm *vm)
 {
 	double top = 0, v;
 
-	for (size_t i = 1; i < vm->nr_points; i++) {
-		v = share_of(l, vm, vm->points[i].emulation_ns, vm->points[i].span_ns);
+	for (size_t i = 1; i < vm->times.nr_points; i++) {
+		v = share_of(l, vm, vm->times.points[i].emulation_ns, vm->times.points[i].span_ns);
 		top = v > top ? v : top;
-		v = share_of(l, vm, vm->points[i].stall_ns, vm->points[i].span_ns);
+		v = share_of(l, vm, vm->times.points[i].stall_ns, vm->times.points[i].span_ns);
 		top = v > top ? v : top;
 	}
 	return top;
@@ -190,16 +193,16 @@ static void plot_vm(FILE *f, const struct advice_list *l, const struct adv_side 
 		    const struct adv_vm *vm)
 {
 	double top = tick_step(top_share(l, vm)) * NR_TICKS;
-	double seconds = (double)(vm->last_ns - vm->first_ns) / 1e9;
+	double seconds = (double)(vm->times.last_ns - vm->times.first_ns) / 1e9;
 
 	plot_begin(f, "cost over time", top, "% of the host");
 	for (int i = 0; i <= NR_TICKS; i++)
 		fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.4g s</text>\n",
 			PLOT_L + (double)SPAN_W * i / NR_TICKS, PLOT_H - 14,
 			seconds * i / NR_TICKS);
-	if (vm->times_known)
+	if (vm->times.times_known)
 		plot_line(f, l, vm, false, top, "var(--f)", "");
-	if (vm->stalls_known)
+	if (vm->times.stalls_known)
 		plot_line(f, l, vm, true, top, "var(--t)", " stroke-dasharray=\"6 3\"");
 	fputs("</svg></div>\n<p class=\"dim\">", f);
 	put(f, vm->name);
@@ -207,8 +210,9 @@ static void plot_vm(FILE *f, const struct advice_list *l, const struct adv_side 
 		", %s: <span style=\"color:var(--f)\">F, emulation (solid)</span>%s, "
 		"<span style=\"color:var(--t)\">T, stalls of busy CPUs (dashed)</span>%s; "
 		"in per cent of the host's CPU time (%u CPUs%s).</p>\n",
-		s->name, vm->times_known ? "" : " not known", vm->stalls_known ? "" : " not known",
-		advice_cpus(l, vm)->n, advice_cpus(l, vm)->assumed ? ", assumed" : "");
+		s->name, vm->times.times_known ? "" : " not known",
+		vm->times.stalls_known ? "" : " not known", advice_cpus(l, vm)->n,
+		advice_cpus(l, vm)->assumed ? ", assumed" : "");
 }
 
 /* F, T and M of one device's VM as parts of one bar, with the threshold across it. */
@@ -403,8 +407,9 @@ static void html_side(FILE *f, const struct advice_list *l, const struct adv_sid
 	for (size_t i = 0; s && i < s->nr_vms; i++) {
 		const struct adv_vm *vm = &s->vms[i];
 
-		if (vm->seen && vm->nr_points > 1 && vm->last_ns > vm->first_ns &&
-		    (vm->times_known || vm->stalls_known))
+		if (vm->times.seen && vm->times.nr_points > 1 &&
+		    vm->times.last_ns > vm->times.first_ns &&
+		    (vm->times.times_known || vm->times.stalls_known))
 			plot_vm(f, l, s, vm);
 	}
 }

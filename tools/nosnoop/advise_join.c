@@ -53,12 +53,21 @@ struct adv_vm *side_find_vm(const struct adv_side *s, const char *id, uint64_t s
 	return NULL;
 }
 
+/* An id stands in for a name that nobody told so far. */
+static int side_vm_name(struct adv_vm *vm, const char *name)
+{
+	bool better = name && strcmp(name, vm->id) &&
+		      (!strcmp(vm->name, vm->id) || strcmp(name, vm->name) < 0);
+
+	return better ? side_text(&vm->name, name) : 0;
+}
+
 struct adv_vm *side_vm(struct adv_side *s, const char *id, uint64_t start, const char *name)
 {
 	struct adv_vm *vm = side_find_vm(s, id, start), *grown;
 
 	if (vm)
-		return vm;
+		return side_vm_name(vm, name) ? NULL : vm;
 	grown = side_grow(s->vms, &s->nr_vms, sizeof(*grown));
 	if (!grown)
 		return NULL;
@@ -95,6 +104,110 @@ void side_dev_can(struct adv_dev *d, bool can)
 		d->can = TRI_NO;
 }
 
+int side_dev_proof(struct adv_dev *d, const char *proof)
+{
+	return d->proof && strcmp(d->proof, proof) <= 0 ? 0 : side_text(&d->proof, proof);
+}
+
+void side_dev_blocks(struct adv_dev *d, bool can)
+{
+	enum tri blocks = can ? TRI_YES : TRI_NO;
+
+	d->blocks_differ |= d->blocks != TRI_UNKNOWN && d->blocks != blocks;
+	d->blocks = blocks;
+}
+
+void side_dev_kind(struct adv_dev *d, const char *kind)
+{
+	if (!kind)
+		return;
+	if (!d->kind || !strcmp(d->kind, "other") ||
+	    (strcmp(kind, "other") && strcmp(kind, d->kind) < 0))
+		d->kind = kind;
+}
+
+struct adv_when side_when(const struct adv_side *s, int64_t wall_ns, bool recording)
+{
+	bool inside = recording && wall_ns >= s->from_ns && wall_ns <= s->to_ns;
+
+	return (struct adv_when){ inside ? WHEN_INSIDE : WHEN_OUTSIDE, wall_ns };
+}
+
+/* Below 0: what was told before holds; 0: both were told at the same time. */
+static int when_cmp(struct adv_when now, struct adv_when before)
+{
+	if (now.rank != before.rank)
+		return now.rank < before.rank ? -1 : 1;
+	return now.wall_ns < before.wall_ns ? -1 : now.wall_ns > before.wall_ns;
+}
+
+int side_dev_owner(struct adv_dev *d, struct adv_when when, const char *id, uint64_t start)
+{
+	int newer = when_cmp(when, d->owned), other = d->vm_id ? strcmp(id, d->vm_id) : -1;
+
+	if (newer < 0 || (!newer && (other > 0 || (!other && start >= d->vm_start))))
+		return 0;
+	d->owned = when;
+	d->vm_start = start;
+	return side_text(&d->vm_id, id);
+}
+
+void side_dev_box(struct adv_dev *d, struct adv_when when, int box)
+{
+	int newer = when_cmp(when, d->boxed);
+
+	if (newer < 0 || (!newer && box >= d->box))
+		return;
+	d->boxed = when;
+	d->box = box;
+}
+
+void side_vm_noncoherent(struct adv_vm *vm, int64_t wall_ns, bool noncoherent)
+{
+	vm->was_coherent |= !noncoherent;
+	if (vm->noncoherent != TRI_UNKNOWN &&
+	    (wall_ns < vm->noncoherent_ns || (wall_ns == vm->noncoherent_ns && noncoherent)))
+		return;
+	vm->noncoherent = noncoherent ? TRI_YES : TRI_NO;
+	vm->noncoherent_ns = wall_ns;
+}
+
+/* The one that lacks nothing, else the one that tells more, else the longer, else the one with the higher cost. */
+static int told(const struct adv_times *t)
+{
+	return 4 * !(t->lost || t->untimed || t->went_back) + t->times_known + t->stalls_known;
+}
+
+static bool tells_more(const struct adv_times *a, const struct adv_times *b)
+{
+	int known = told(a) - told(b);
+	int64_t span = (a->last_ns - a->first_ns) - (b->last_ns - b->first_ns);
+
+	if (!b->seen || known)
+		return !b->seen || known > 0;
+	if (span)
+		return span > 0;
+	return a->emulation_ns + a->stall_ns > b->emulation_ns + b->stall_ns;
+}
+
+void side_end_times(struct adv_side *s, bool lost)
+{
+	for (size_t i = 0; i < s->nr_vms; i++) {
+		struct adv_vm *vm = &s->vms[i];
+		struct adv_times rest = vm->now;
+
+		if (!vm->now.seen)
+			continue;
+		vm->now.lost = lost;
+		if (tells_more(&vm->now, &vm->times)) {
+			rest = vm->times;
+			vm->times = vm->now;
+		}
+		free(rest.points);
+		memset(&vm->now, 0, sizeof(vm->now));
+	}
+}
+
 int side_kernel(struct adv_side *s, const char *kernel)
 {
 	if (s->kernel && kernel && strcmp(s->kernel, kernel))
@@ -114,7 +227,8 @@ void side_free(struct adv_side *s)
 	for (size_t i = 0; i < s->nr_vms; i++) {
 		free(s->vms[i].id);
 		free(s->vms[i].name);
-		free(s->vms[i].points);
+		free(s->vms[i].times.points);
+		free(s->vms[i].now.points);
 	}
 	for (size_t i = 0; i < s->nr_devs; i++) {
 		free(s->devs[i].name);
@@ -251,7 +365,7 @@ static int check_vms(const struct adv_side *s)
 		const struct adv_vm *vm = side_find_vm(s, d->vm_id, d->vm_start);
 
 		of_devs += d->vm_id && d->lines;
-		both += vm && vm->seen;
+		both += vm && vm->times.seen;
 	}
 	if (!of_devs || both)
 		return 0;
@@ -273,6 +387,11 @@ static int check_devs(const struct adv_side *s)
 
 		if (d->renamed) {
 			log_err("the recordings of the %s have different devices at %s: they do not belong together",
+				s->name, d->bdf);
+			return -EINVAL;
+		}
+		if (d->blocks_differ) {
+			log_err("the recordings of the %s contradict each other: the IOMMU in front of %s can block no-snoop in one and cannot in another; give those of one host only",
 				s->name, d->bdf);
 			return -EINVAL;
 		}

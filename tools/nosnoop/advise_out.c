@@ -217,7 +217,7 @@ static json_t *vm_cost_json(const struct advice_list *l, const struct adv_side *
 			 vm->noncoherent == TRI_UNKNOWN ? json_null() :
 							  json_boolean(vm->noncoherent == TRI_YES),
 			 "noncoherent_devices", devices, "seconds",
-			 (double)(vm->last_ns - vm->first_ns) / 1e9, "cpus",
+			 (double)(vm->times.last_ns - vm->times.first_ns) / 1e9, "cpus",
 			 (int)advice_cpus(l, vm)->n, "f", share_json(l, vm, false), "t",
 			 share_json(l, vm, true));
 }

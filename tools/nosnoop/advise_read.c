@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The recordings of one side: wbinvdtop's through its replay, nosnoop's line by line. */
+/* The recordings of one side, and nosnoop's line by line. */
 #include "advise_side.h"
 
 #include <errno.h>
@@ -8,127 +8,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../lib/devices.h"
 #include "../lib/dmalog.h"
 #include "../lib/jread.h"
 #include "../lib/log.h"
-#include "../lib/source.h"
+#include "../lib/num.h"
 #include "fields.h"
 
 #define NSEC_PER_SEC   1000000000LL
 #define LINE_MAX_BYTES (32u << 20)
 #define LIMIT	       1000000000000000000ULL
-
-/* --- wbinvdtop's ---------------------------------------------------------- */
-
-static int add_top_device(struct adv_side *s, const struct wb_vm *vm, const struct wb_device *w)
-{
-	struct adv_dev *d = side_dev(s, w->bdf);
-
-	if (!d || side_dev_name(d, w->name))
-		return -ENOMEM;
-	if (w->snoop_control >= 0)
-		d->blocks = w->snoop_control ? TRI_YES : TRI_NO;
-	switch (w->no_snoop) {
-	case DEV_NO_SNOOP_ENABLED:
-		d->set++;
-		side_dev_can(d, true);
-		break;
-	case DEV_NO_SNOOP_DISABLED:
-		d->clear++;
-		break;
-	case DEV_NO_SNOOP_HARDWIRED0:
-		d->clear++;
-		side_dev_can(d, false);
-		if (!d->proof && side_text(&d->proof, "the recorded kernel's probe"))
-			return -ENOMEM;
-		break;
-	case DEV_NO_SNOOP_UNKNOWN:
-		d->unread++;
-		break;
-	}
-	d->vm_start = vm->start;
-	return side_text(&d->vm_id, vm->id);
-}
-
-static int add_point(struct adv_vm *vm, int64_t wall_ns, const struct wb_counters *c)
-{
-	struct adv_point *p, *grown = side_grow(vm->points, &vm->nr_points, sizeof(*grown));
-	uint64_t emulation = c->emulation_ns - vm->emulation_first;
-	uint64_t stall = c->stall_ns - vm->stall_first;
-
-	if (!grown)
-		return -ENOMEM;
-	vm->points = grown;
-	p = &grown[vm->nr_points - 1];
-	p->wall_ns = wall_ns;
-	p->span_ns = wall_ns > vm->last_ns ? wall_ns - vm->last_ns : 0;
-	p->emulation_ns = emulation - vm->emulation_ns;
-	p->stall_ns = stall - vm->stall_ns;
-	vm->emulation_ns = emulation;
-	vm->stall_ns = stall;
-	return 0;
-}
-
-static int add_top_vm(struct adv_side *s, const struct wb_snapshot *snap, const struct wb_vm *w)
-{
-	struct wb_counters c = vm_total(w);
-	struct adv_vm *vm;
-	int err = 0;
-
-	if (!w->id)
-		return 0;
-	vm = side_vm(s, w->id, w->start, w->name);
-	if (!vm)
-		return -ENOMEM;
-	if (w->noncoherent != WB_UNKNOWN)
-		vm->noncoherent = w->noncoherent == WB_YES ? TRI_YES : TRI_NO;
-	vm->was_coherent |= w->noncoherent == WB_NO;
-	if (!vm->seen) {
-		vm->seen = true;
-		vm->first_ns = vm->last_ns = snap->wall_ns;
-		vm->emulation_first = c.emulation_ns;
-		vm->stall_first = c.stall_ns;
-		vm->times_known = snap->known & WB_KNOWN_TIME;
-		vm->stalls_known = snap->known & WB_KNOWN_STALL;
-	}
-	vm->times_known &= !!(snap->known & WB_KNOWN_TIME);
-	vm->stalls_known &= !!(snap->known & WB_KNOWN_STALL);
-	err = add_point(vm, snap->wall_ns, &c);
-	vm->last_ns = snap->wall_ns;
-	for (size_t i = 0; !err && i < w->nr_devices; i++)
-		err = add_top_device(s, w, &w->devices[i]);
-	return err;
-}
-
-static int read_top(struct adv_side *s, const char *path)
-{
-	struct source_config cfg = { .replay = path };
-	struct wb_snapshot *snap;
-	struct source *src;
-	int err;
-
-	err = source_open_replay(&src, &cfg);
-	if (err)
-		return err;
-	err = side_kernel(s, src->kernel);
-	while (!err) {
-		snap = snapshot_new();
-		if (!snap) {
-			err = -ENOMEM;
-			break;
-		}
-		err = src->ops->read(src, snap);
-		if (!err && snap->wall_ns >= s->from_ns && snap->wall_ns <= s->to_ns)
-			for (size_t i = 0; !err && i < snap->nr_vms; i++)
-				err = add_top_vm(s, snap, &snap->vms[i]);
-		snapshot_free(snap);
-	}
-	source_close(src);
-	if (err == -ENOMEM)
-		log_err("out of memory");
-	return err == -ENODATA ? 0 : err;
-}
 
 /* --- nosnoop's ------------------------------------------------------------ */
 
@@ -138,6 +26,7 @@ struct line {
 	const json_t *root;
 	const json_t *requests; /* NULL: it has none */
 	int64_t wall_ns;
+	struct adv_when when;
 	uint64_t covered_ns; /* of the time in common, by watch */
 	bool watched;	     /* by watch; list sees one moment */
 	bool maps_lost;
@@ -215,7 +104,7 @@ static int read_proof(struct jread *j, const json_t *obj, struct adv_dev *d)
 	if (!err && asprintf(&text, "%s, %s", by, when ? when : "at an unknown time") < 0)
 		err = -ENOMEM;
 	if (!err)
-		err = side_text(&d->proof, text);
+		err = side_dev_proof(d, text);
 	free(by);
 	free(when);
 	free(text);
@@ -258,7 +147,7 @@ static int read_bit(struct jread *j, const json_t *obj, struct adv_dev *d)
 	return err;
 }
 
-static int read_owner(struct jread *j, struct adv_side *s, const json_t *obj, struct adv_dev *d)
+static int read_owner(struct jread *j, const struct line *l, const json_t *obj, struct adv_dev *d)
 {
 	char *id = NULL, *name = NULL;
 	uint64_t start = 0;
@@ -273,9 +162,8 @@ static int read_owner(struct jread *j, struct adv_side *s, const json_t *obj, st
 	if (!err)
 		err = jread_u64_null(j, vm, "start", 0, LIMIT, &start, &null);
 	if (!err && id) {
-		d->vm_start = start;
-		err = side_text(&d->vm_id, id);
-		if (!err && !side_vm(s, id, start, name))
+		err = side_dev_owner(d, l->when, id, start);
+		if (!err && !side_vm(l->s, id, start, name))
 			err = -ENOMEM;
 	}
 	free(id);
@@ -305,7 +193,8 @@ static int read_identity(struct jread *j, const json_t *obj, struct adv_dev *d)
 }
 
 /* Recordings of other versions have none. */
-static int read_box(struct jread *j, const json_t *obj, size_t nr, struct adv_dev *d)
+static int read_box(struct jread *j, const struct line *l, const json_t *obj, size_t nr,
+		    struct adv_dev *d)
 {
 	const json_t *domain = json_object_get(obj, "domain");
 	uint64_t box = 0;
@@ -317,26 +206,27 @@ static int read_box(struct jread *j, const json_t *obj, size_t nr, struct adv_de
 	jread_at(j, "functions[%zu].domain.", nr);
 	err = jread_u64_null(j, domain, "box", 1, 4, &box, &null);
 	jread_at(j, "functions[%zu].", nr);
-	if (!err)
-		d->box = null ? 0 : box;
+	if (!err && !null)
+		side_dev_box(d, l->when, box);
 	return err;
 }
 
 /* NULL in *out: a bridge, about whose own accesses nobody decides. */
-static int read_device(struct jread *j, struct adv_side *s, const json_t *obj, size_t nr,
+static int read_device(struct jread *j, const struct line *l, const json_t *obj, size_t nr,
 		       struct adv_dev **out)
 {
 	static const char *const kinds[] = { "vf", "integrated", "display", "endpoint",
 					     "pf", "bridge",	 NULL };
-	char *bdf = NULL, *name = NULL;
+	struct adv_side *s = l->s;
+	char *told = NULL, *name = NULL, bdf[16];
 	bool null = true;
 	uint64_t size = 0;
 	struct adv_dev *d;
 	int kind, listed = -1, backdoor = -1, blocks = -1, err;
 
 	*out = NULL;
-	err = jread_str(j, obj, "bdf", &bdf);
-	if (!err && strlen(bdf) > 15)
+	err = jread_str(j, obj, "bdf", &told);
+	if (!err && num_bdf(told, bdf, sizeof(bdf)))
 		err = jread_bad(j, "%sbdf is no PCI address", j->where);
 	if (!err)
 		err = read_word(j, obj, "kind", kinds, &kind);
@@ -365,26 +255,25 @@ static int read_device(struct jread *j, struct adv_side *s, const json_t *obj, s
 	d->line = s->lines;
 	d->lines++;
 	/* What one recording knows against a device, another that does not know it does not undo. */
-	if (!d->kind || (!strcmp(d->kind, "other") && rule_kind(kind, listed)))
-		d->kind = rule_kind(kind, listed);
+	side_dev_kind(d, rule_kind(kind, listed));
 	if (backdoor > 0 || listed > 0)
 		d->backdoor = TRI_YES;
 	else if (d->backdoor != TRI_YES && !backdoor)
 		d->backdoor = TRI_NO;
 	if (blocks >= 0)
-		d->blocks = blocks ? TRI_YES : TRI_NO;
+		side_dev_blocks(d, blocks);
 	if (!null && d->alone != TRI_NO)
 		d->alone = size == 1 ? TRI_YES : TRI_NO;
 	err = read_ability(j, obj, d);
 	if (!err)
-		err = read_box(j, obj, nr, d);
+		err = read_box(j, l, obj, nr, d);
 	if (!err)
 		err = read_bit(j, obj, d);
 	if (!err)
-		err = read_owner(j, s, obj, d);
+		err = read_owner(j, l, obj, d);
 	*out = d;
 out:
-	free(bdf);
+	free(told);
 	free(name);
 	return err;
 }
@@ -455,20 +344,24 @@ static int read_flush(struct jread *j, struct line *l, const json_t *obj, size_t
 	uint64_t start = 0, ns = 0;
 	struct adv_vm *vm = NULL;
 	bool no_start, null;
-	char *id = NULL;
+	char *id = NULL, *name = NULL;
 	int err;
 
 	(void)nr;
 	err = jread_str_null(j, obj, "id", &id);
+	/* Recordings of other versions have none. */
+	if (!err && json_object_get(obj, "name"))
+		err = jread_str_null(j, obj, "name", &name);
 	if (!err)
 		err = jread_u64_null(j, obj, "start", 0, LIMIT, &start, &no_start);
 	if (!err)
 		err = jread_u64_null(j, obj, "flush_ns", 0, LIMIT / 1000, &ns, &null);
 	if (!err && id)
-		vm = side_vm(l->s, id, start, NULL);
+		vm = side_vm(l->s, id, start, name);
 	if (!err && id && !vm)
 		err = -ENOMEM;
 	free(id);
+	free(name);
 	if (err || !vm)
 		return err;
 	if (vm->line == l->s->lines)
@@ -517,7 +410,7 @@ static int read_watched(struct jread *j, const json_t *obj, struct adv_dev *d)
 static int read_function(struct jread *j, struct line *l, const json_t *obj, size_t nr)
 {
 	struct adv_dev *d;
-	int err = read_device(j, l->s, obj, nr, &d);
+	int err = read_device(j, l, obj, nr, &d);
 
 	if (!err && d && l->watched)
 		err = read_watched(j, obj, d);
@@ -636,6 +529,7 @@ int side_watch_line(struct adv_side *s, const char *text, size_t len, char **err
 	l.watched = is_command(root, "watch");
 	if (!err && l.watched)
 		l.covered_ns = side_watched(s, l.wall_ns, time_ns, interval_ns);
+	l.when = side_when(s, l.wall_ns, l.watched);
 	/* What was looked at once, by list, holds whenever it was. */
 	if (!err && (!interval_ns || (l.wall_ns >= s->from_ns && l.wall_ns <= s->to_ns)))
 		err = read_frame(&j, &l);
@@ -792,7 +686,7 @@ int recording_read(struct adv_side *s, struct adv_file *file)
 	int err;
 
 	if (!file->is_watch)
-		return read_top(s, file->path);
+		return top_read(s, file->path);
 	side_begin(s);
 	err = each_line(file->path, on_watch_line, &w);
 	side_end(s, file);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Between advise_join.c, which keeps what is known of a side and decides whether
- * its recordings belong together, and advise_read.c, which reads them into it.
+ * its recordings belong together, and advise_read.c and advise_top.c, which read them into it.
  */
 #ifndef ADVISE_SIDE_H
 #define ADVISE_SIDE_H
@@ -27,6 +27,24 @@ int side_dev_name(struct adv_dev *d, const char *name);
 /* A set bit was seen: no proof makes that undone. */
 void side_dev_can(struct adv_dev *d, bool can);
 
+/* The text of a proof; of several, the same one in whatever order they come. */
+int side_dev_proof(struct adv_dev *d, const char *proof);
+
+/* Whether the IOMMU can block; a contradiction is noted, and refused in the end. */
+void side_dev_blocks(struct adv_dev *d, bool can);
+
+/* What a device is to the rule; what one recording knows against it holds.  kind: NULL for unknown. */
+void side_dev_kind(struct adv_dev *d, const char *kind);
+
+/* When a line was written, for side_dev_owner() and side_dev_box(); a list sees one moment. */
+struct adv_when side_when(const struct adv_side *s, int64_t wall_ns, bool recording);
+int side_dev_owner(struct adv_dev *d, struct adv_when when, const char *id, uint64_t start);
+void side_dev_box(struct adv_dev *d, struct adv_when when, int box);
+void side_vm_noncoherent(struct adv_vm *vm, int64_t wall_ns, bool noncoherent);
+
+/* A recording of wbinvdtop ends: of each VM, one recording is taken, as the counters of two do not add up. */
+void side_end_times(struct adv_side *s, bool lost);
+
 /* A recording begins, and ends: what is counted since its start is its own. */
 void side_begin(struct adv_side *s);
 void side_end(struct adv_side *s, struct adv_file *file);
@@ -37,6 +55,11 @@ void side_end(struct adv_side *s, struct adv_file *file);
  * time in common the line stands.
  */
 uint64_t side_watched(struct adv_side *s, int64_t wall_ns, uint64_t time_ns, uint64_t interval_ns);
+
+/* --- advise_top.c ---------------------------------------------------------- */
+
+/* What a recording of wbinvdtop tells.  0 or a negative errno after a sentence. */
+int top_read(struct adv_side *s, const char *path);
 
 /* --- advise_read.c --------------------------------------------------------- */
 

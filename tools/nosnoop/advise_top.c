@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What wbinvdtop's recordings tell of a side, through their replay. */
+#include "advise_side.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "../lib/devices.h"
+#include "../lib/log.h"
+#include "../lib/num.h"
+#include "../lib/source.h"
+
+/* The recording at hand. */
+struct top {
+	struct adv_side *s;
+	const char *path;
+	bool begun;
+	/* The least that it tells since its first and since its last reading in the time in common. */
+	uint64_t lost_first, lost_last;
+};
+
+static int add_device(const struct top *t, int64_t wall_ns, const struct wb_vm *vm,
+		      const struct wb_device *w)
+{
+	struct adv_side *s = t->s;
+	struct adv_dev *d;
+	char bdf[16];
+
+	if (num_bdf(w->bdf, bdf, sizeof(bdf))) {
+		log_err("%s: the bdf of a device of %s is no PCI address", t->path, vm->id);
+		return -EBADMSG;
+	}
+	d = side_dev(s, bdf);
+	if (!d || side_dev_name(d, w->name))
+		return -ENOMEM;
+	if (w->snoop_control >= 0)
+		side_dev_blocks(d, w->snoop_control);
+	switch (w->no_snoop) {
+	case DEV_NO_SNOOP_ENABLED:
+		d->set++;
+		side_dev_can(d, true);
+		break;
+	case DEV_NO_SNOOP_DISABLED:
+		d->clear++;
+		break;
+	case DEV_NO_SNOOP_HARDWIRED0:
+		d->clear++;
+		side_dev_can(d, false);
+		if (side_dev_proof(d, "the recorded kernel's probe"))
+			return -ENOMEM;
+		break;
+	case DEV_NO_SNOOP_UNKNOWN:
+		d->unread++;
+		break;
+	}
+	return side_dev_owner(d, side_when(s, wall_ns, true), vm->id, vm->start);
+}
+
+static int add_point(struct adv_times *t, int64_t wall_ns, const struct wb_counters *c)
+{
+	struct adv_point *p, *grown = side_grow(t->points, &t->nr_points, sizeof(*grown));
+	uint64_t emulation = c->emulation_ns - t->emulation_first;
+	uint64_t stall = c->stall_ns - t->stall_first;
+
+	if (!grown)
+		return -ENOMEM;
+	t->points = grown;
+	p = &grown[t->nr_points - 1];
+	p->wall_ns = wall_ns;
+	if (c->emulation_ns < t->emulation_first + t->emulation_ns ||
+	    c->stall_ns < t->stall_first + t->stall_ns) {
+		t->went_back = true;
+		return 0;
+	}
+	p->span_ns = wall_ns > t->last_ns ? wall_ns - t->last_ns : 0;
+	p->emulation_ns = emulation - t->emulation_ns;
+	p->stall_ns = stall - t->stall_ns;
+	t->emulation_ns = emulation;
+	t->stall_ns = stall;
+	return 0;
+}
+
+static int add_times(struct adv_times *t, const struct wb_snapshot *snap, const struct wb_vm *w)
+{
+	struct wb_counters c = vm_total(w);
+	int err;
+
+	if (!t->seen) {
+		t->seen = true;
+		t->first_ns = t->last_ns = snap->wall_ns;
+		t->emulation_first = c.emulation_ns;
+		t->stall_first = c.stall_ns;
+		t->untimed_first = c.untimed;
+		t->times_known = t->stalls_known = true;
+	}
+	t->times_known &= !!(snap->known & WB_KNOWN_TIME);
+	t->stalls_known &= !!(snap->known & WB_KNOWN_STALL);
+	t->untimed |= c.untimed > t->untimed_first;
+	err = add_point(t, snap->wall_ns, &c);
+	t->last_ns = snap->wall_ns;
+	return err;
+}
+
+/* Costs are those of the time in common; what is told of the devices holds at any time. */
+static int add_vm(const struct top *t, const struct wb_snapshot *snap, const struct wb_vm *w,
+		  bool inside)
+{
+	struct adv_vm *vm;
+	int err = 0;
+
+	if (!w->id)
+		return 0;
+	if (inside) {
+		vm = side_vm(t->s, w->id, w->start, w->name);
+		if (!vm)
+			return -ENOMEM;
+		if (w->noncoherent != WB_UNKNOWN)
+			side_vm_noncoherent(vm, snap->wall_ns, w->noncoherent == WB_YES);
+		err = add_times(&vm->now, snap, w);
+	}
+	for (size_t i = 0; !err && i < w->nr_devices; i++)
+		err = add_device(t, snap->wall_ns, w, &w->devices[i]);
+	return err;
+}
+
+/* The count may fall again, by exits that were under way at the reading before. */
+static void add_lost(struct top *t, uint64_t lost, bool inside)
+{
+	if (!t->begun && !inside)
+		return;
+	if (!t->begun || lost < t->lost_first)
+		t->lost_first = lost;
+	if (inside || lost < t->lost_last)
+		t->lost_last = lost;
+	t->begun = true;
+}
+
+static int add_snapshot(struct top *t, const struct wb_snapshot *snap)
+{
+	bool inside = snap->wall_ns >= t->s->from_ns && snap->wall_ns <= t->s->to_ns;
+	int err = 0;
+
+	add_lost(t, snap->lost, inside);
+	for (size_t i = 0; !err && i < snap->nr_vms; i++)
+		err = add_vm(t, snap, &snap->vms[i], inside);
+	return err;
+}
+
+int top_read(struct adv_side *s, const char *path)
+{
+	struct source_config cfg = { .replay = path };
+	struct top t = { .s = s, .path = path };
+	struct wb_snapshot *snap;
+	struct source *src;
+	int err;
+
+	err = source_open_replay(&src, &cfg);
+	if (err)
+		return err;
+	err = side_kernel(s, src->kernel);
+	while (!err) {
+		snap = snapshot_new();
+		if (!snap) {
+			err = -ENOMEM;
+			break;
+		}
+		err = src->ops->read(src, snap);
+		if (!err)
+			err = add_snapshot(&t, snap);
+		snapshot_free(snap);
+	}
+	source_close(src);
+	side_end_times(s, t.lost_last > t.lost_first);
+	if (err == -ENOMEM)
+		log_err("out of memory");
+	return err == -ENODATA ? 0 : err;
+}
