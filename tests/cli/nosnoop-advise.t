@@ -161,10 +161,8 @@ worse high '.functions[0].group_size = 2'
 	tail -n 1 "$TMP/held" | jq -c ".functions[0] += {no_snoop_operations: 1, changes: 0, set_readings: 0} | .events = [$op 1}]"
 } >"$TMP/rec"
 fixture 'R5: blocked once more' 'R5 3-to-4-safe high' --baseline "$TMP/box3" --candidate "$TMP/rec"
-for change in '.kernel = "6.1.0"' '.functions[0].name = "another device"'; do
-	jq -c "$change" "$TMP/held" >"$TMP/rec"
-	fixture "R5: a candidate all of which has $change" 'R5 3-to-4-unproven medium' --baseline "$TMP/box3" --candidate "$TMP/rec"
-done
+jq -c '.kernel = "6.1.0"' "$TMP/held" >"$TMP/rec"
+fixture "R5: a candidate of another kernel" 'R5 3-to-4-unproven medium' --baseline "$TMP/box3" --candidate "$TMP/rec"
 jq -c '.functions[0] += {group_size: 1} | .functions[0].group_size = 2' "$TMP/held" | sed '2s/"group_size":2/"group_size":1/' >"$TMP/rec"
 fixture 'R5: alone only at the end' 'R5 3-to-4-unproven high' --baseline "$TMP/box3" --candidate "$TMP/rec"
 jq -c '.functions[0].listed = true' "$TMP/held" >"$TMP/rec"
@@ -236,8 +234,8 @@ for order in "two whole" "whole two"; do
 	fixture "unless another recording has no gap ($order)" 'R5 3-to-4-safe high' \
 		--baseline "$TMP/box3" --candidate "$TMP/$one" --candidate "$TMP/$two"
 done
-# Only what is in the time in common counts: to 1,050 s, before the gap; to 1,350 s, in it and behind it
-for end in 50:safe 150:unproven 350:unproven; do
+# A block is judged by all that was recorded, the time in common or not: to 1,050 s, before the gap, and behind it
+for end in 50:unproven 150:unproven 350:unproven; do
 	top_rec $((T + 990)) $((10 + ${end%:*})) 0 0 '{devices: []}' >"$TMP/topc"
 	advise --baseline "$TMP/box3" --candidate "$TMP/two" --candidate "$TMP/topc" --min-overlap 40
 	is "a gap from 60 to 300 s, in common until ${end%:*} s" "$(verdict_of | cut -d ' ' -f 2)" "3-to-4-${end#*:}"
@@ -299,7 +297,7 @@ fixture 'a kind that is not known, and a proof' 'R2 never-4 low' --baseline "$TM
 watch_rec $T 100 '[dev + {kind: null}]' >"$TMP/rec"
 fixture 'a kind that is not known, blocked' 'R5 3-to-4-unproven medium' --baseline "$TMP/rec" --candidate "$TMP/held"
 jq -c '.functions[0].kind = null' "$TMP/held" >"$TMP/rec"
-fixture 'a kind that the other side knows' 'R5 3-to-4-safe high' --baseline "$TMP/box3" --candidate "$TMP/rec"
+fixture 'a kind that the candidate could not read' 'R5 3-to-4-unproven medium' --baseline "$TMP/box3" --candidate "$TMP/rec"
 top_rec $T 100 0 0 '{devices: [{bdf: "0000:01:00.0", group: 1, snoop_control: false, no_snoop: "hardwired0", box: 4,
 	box_candidates: [4], box_reason: "x", certain: true, name: "a device"}]}' >"$TMP/rec"
 fixture 'a proof that wbinvdtop recorded alone' 'R2 never-4 low' --baseline "$TMP/rec"
@@ -362,7 +360,7 @@ is 'the candidate has CPUs of its own' "$(jq -c '.devices[0].inputs.f | [.value,
 is 'and so has each side of the list' "$(jq -c '[.vms[] | [.side, .cpus, .f]]' "$TMP/advice")" \
 	'[["baseline",4,0.5],["candidate",2,1]]'
 is 'M too' "$(jq '.devices[0].inputs.m.value' "$TMP/advice")" 0.5
-top_rec $T 100 2000000000 1000000000 '{devices: [{bdf: "0000:01:00.0", group: 1, snoop_control: false, no_snoop: "enabled", box: 3,
+top_rec $T 100 2000000000 1000000000 '{devices: [{bdf: "0000:01:00.0", group: 1, snoop_control: true, no_snoop: "enabled", box: 3,
 	box_candidates: [3], box_reason: "x", certain: true, name: null}]}' >"$TMP/rec"
 advise --baseline "$TMP/top" --baseline "$TMP/two" --candidate "$TMP/rec"
 is 'what only the other side tells is assumed' "$(jq -c '.devices[0].inputs.f | [.value, .origin]' "$TMP/advice")" '[1,"assumed"]'

@@ -136,4 +136,78 @@ name() {
 }
 orders name "$TMP/noowner" "$TMP/named" "$TMP/noname"
 
+# ---- what was seen of the bit -------------------------------------------------------------------
+
+watch_rec 1 0 '[unable]' | head -n 1 | jq -c '.command = "list"' >"$TMP/proof"
+watch_rec $T 100 '[cleared + {set_readings: $i}]' >"$TMP/between"
+fixture 'a bit that was set between two lines' 'R5 3-to-4-unproven medium' --baseline "$TMP/between"
+is 'it can' "$(input ability)" can
+is 'and was seen set' "$(input bit_seen_set)" yes
+refused 'which no proof undoes' 2 '0000:01:00\.0 is proven unable' "$TOOL" advise --baseline "$TMP/between" --baseline "$TMP/proof"
+watch_rec $T 100 '[cleared]' >"$TMP/cleared"
+watch_rec $((T + 1000)) 100 '[cleared + {set_readings: $i}]' >"$TMP/rec"
+fixture 'a bit that only the candidate saw set' 'R5 3-to-4-unproven high' --baseline "$TMP/cleared" --candidate "$TMP/rec"
+is 'that it was counts' "$(input bit_seen_set)" yes
+refused 'nor does a proof of the other side' 2 'contradict each other: 0000:01:00\.0' \
+	"$TOOL" advise --baseline "$TMP/proof" --candidate "$TMP/rec"
+
+# Five lines, of which only the second and third are in the time in common
+top_lines $((T + 1000)) 11 10 0 0 >"$TMP/window"
+blocked='[dev + {no_snoop: "disabled", ability: null, blocked: true, no_snoop_operations: 0}]'
+jq -nc "$NS_DEFS"'range(5) as $i | {schema: "nosnoop/1", command: "watch", kernel: "6.12.0", time: at($t + $i * 80),
+	time_ns: (1000000000 * (1 + $i * 80)), interval_ns: (if $i == 0 then 0 else 80000000000 end), cpus: 4, requests: counting(5),
+	log: {heard: true, lost_events: 0, lost_maps: 0}, vms: [], functions: '"$blocked"'}' --argjson t $((T + 930)) >"$TMP/five"
+watch_rec $T 100 '[dev]' >"$TMP/able"
+sides() {
+	fixture "$1" "R5 3-to-4-$2" --baseline "$TMP/able" --candidate "$TMP/rec" --candidate "$TMP/window" --min-overlap 40
+}
+cp -- "$TMP/five" "$TMP/rec"
+sides 'BLOCK held all through' 'safe high'
+for change in '.functions[0].blocked = false' '.functions[0].no_snoop = "enabled"' '.functions[0].set_readings = 1' \
+	'.events = [{kind: "no_snoop", device: "0000:01:00.0", op: 0}]'; do
+	jq -c "if .time_ns > 200000000000 then $change else . end" "$TMP/five" >"$TMP/rec"
+	sides "outside the time in common: $change" 'unproven high'
+done
+jq -c 'if .time_ns > 300000000000 then .interval_ns -= 1000000000 else . end' "$TMP/five" >"$TMP/rec"
+sides 'a gap outside the time in common' 'unproven medium'
+advise --baseline "$TMP/five" --baseline "$TMP/window" --min-overlap 40
+is 'requests are those of the time in common' "$(input h)" 15
+
+# ---- what the candidate could not tell ----------------------------------------------------------
+
+watch_rec $((T + 1000)) 100 "$blocked" >"$TMP/held"
+for change in '.group_size = null' '.kind = null' '.listed = null' '.backdoor = null'; do
+	jq -c ".functions[0]$change" "$TMP/held" >"$TMP/rec"
+	fixture "a candidate with $change" 'R5 3-to-4-unproven medium' --baseline "$TMP/able" --candidate "$TMP/rec"
+done
+jq -c '.functions[0].snoop_control = true' "$TMP/held" >"$TMP/rec"
+refused 'a candidate with another IOMMU' 2 'the IOMMU in front of 0000:01:00\.0 can block no-snoop in one' \
+	"$TOOL" advise --baseline "$TMP/able" --candidate "$TMP/rec"
+for change in '.name = "another device"' '.vendor = 2' '.device = 3'; do
+	watch_rec $T 100 '[dev + {vendor: 1, device: 1}]' >"$TMP/rec"
+	jq -c ".functions[0] += {vendor: 1, device: 1} | .functions[0]$change" "$TMP/held" >"$TMP/other"
+	refused "another device: $change" 2 'the candidate has another device than the baseline at 0000:01:00\.0' \
+		"$TOOL" advise --baseline "$TMP/rec" --candidate "$TMP/other"
+done
+for rec in box3 early; do
+	jq -c '.kernel = "6.1.0"' "$TMP/$rec" >"$TMP/$rec.other"
+done
+fixture 'costs of a candidate of another kernel' 'R4 1-to-3-pays low' --baseline "$TMP/early" --baseline "$TMP/box1" \
+	--candidate "$TMP/early.other" --candidate "$TMP/box3.other" --ab "$TMP/ab"
+is 'are assumed' "$(jq -c '.devices[0].inputs | [.f, .t, .m | .origin]' "$TMP/advice")" '["assumed","assumed","assumed"]'
+
+# ---- requests -----------------------------------------------------------------------------------
+
+watch_rec $T 100 '[dev + {snoop_control: null, socket: 1}]' '{requests: counting(3)}' >"$TMP/rec"
+fixture 'the socket of the device is not counted' 'R6 3-needed medium' --baseline "$TMP/rec"
+is 'its coverage is none' "$(input coverage)" none
+is 'and its requests are not 0' "$(input h)" null
+watch_rec $T 100 '[dev + {snoop_control: null, socket: null}]' '{requests: counting(3)}' >"$TMP/rec"
+fixture 'the socket of the device is not known' 'R6 3-needed high' --baseline "$TMP/rec"
+like 'and the source says so' "$(input h source)" 'of all sockets'
+top_rec $T 100 0 0 '{devices: [{bdf: "0000:01:00.0", group: 1, snoop_control: null, no_snoop: "enabled", box: null,
+	box_candidates: [1, 3], box_reason: "x", certain: false, name: "a device"}]}' >"$TMP/rec"
+fixture 'nobody counted' 'R6 3-needed low' --baseline "$TMP/rec"
+is 'which is no measurement of none' "$(jq -c '.devices[0].inputs.coverage | [.value, .origin]' "$TMP/advice")" '[null,"unknown"]'
+
 done_testing

@@ -117,6 +117,7 @@ static void test_rows(void **state)
 		/* R6: the rest. */
 		{ "ability=can kind=other bit_seen_set=yes coverage=none", "R6", "3-needed",
 		  RULE_MEDIUM },
+		{ "ability=can kind=other bit_seen_set=yes", "R6", "3-needed", RULE_LOW },
 		{ "kind=other iommu=cannot bit_seen_set=yes coverage=partial h=0", "R6", "3-needed",
 		  RULE_HIGH },
 		{ "ability=can kind=other bit_seen_set=yes coverage=full h=12", "R6", "3-needed",

@@ -147,8 +147,7 @@ static bool is_other_device(const struct adv_dev *a, const struct adv_dev *b)
 }
 
 /* In every line: one that does not tell leaves room for a time when it was not blocked. */
-static enum tri block_held(const struct advice_list *l, const struct adv_dev *base,
-			   const struct adv_dev *d, const char **why)
+static enum tri block_held(const struct advice_list *l, const struct adv_dev *d, const char **why)
 {
 	const struct adv_side *s = l->cand;
 
@@ -157,9 +156,6 @@ static enum tri block_held(const struct advice_list *l, const struct adv_dev *ba
 		return TRI_UNKNOWN;
 	*why = "the candidate is of another kernel than the baseline";
 	if (differ(l->base->kernel, s->kernel))
-		return TRI_UNKNOWN;
-	*why = "the candidate has another device at this address";
-	if (is_other_device(base, d))
 		return TRI_UNKNOWN;
 	if (d->unblocked || d->set || d->let_go)
 		return TRI_NO;
@@ -276,12 +272,20 @@ static void set_costs(const struct advice_list *l, struct advice *a, const struc
 	enum rule_origin origin = assumed ? RULE_ASSUMED : RULE_MEASURED;
 	const char *source = assumed ? "wbinvdtop's recording, the number of CPUs assumed" :
 				       "wbinvdtop's recording";
+	enum rule_origin m_origin;
+	const char *m_source = "nosnoop's recording";
 	double v;
 
 	if (a->base_vm && a->base_vm != a->vm && a->vm &&
 	    (strcmp(a->base_vm->id, a->vm->id) || a->base_vm->start != a->vm->start)) {
 		origin = RULE_ASSUMED;
 		source = "wbinvdtop's recording of the candidate, its VM found by name and device";
+	}
+	m_origin = origin;
+	if (advice_cpus(l, a->vm) == &l->cand_cpus && differ(l->base->kernel, l->cand->kernel)) {
+		origin = m_origin = RULE_ASSUMED;
+		source = m_source =
+			"the candidate's recording, which is of another kernel than the baseline's";
 	}
 	if (not_box3)
 		a->c.in[RULE_f].source = not_box3;
@@ -299,7 +303,7 @@ static void set_costs(const struct advice_list *l, struct advice *a, const struc
 	if (not_box3)
 		a->c.in[RULE_m].source = not_box3;
 	else if (flush_share(l, a->vm, &v))
-		rule_set_number(&a->c, RULE_m, v, origin, "nosnoop's recording");
+		rule_set_number(&a->c, RULE_m, v, m_origin, m_source);
 	else
 		a->c.in[RULE_m].source = why_no_m(a->vm);
 }
@@ -319,8 +323,7 @@ static void set_requests(struct advice *a, const struct adv_dev *d)
 	static const char *const words[] = { "none", "partial", "full" };
 
 	if (d->coverage == COVERAGE_UNKNOWN) {
-		rule_set_word(&a->c, RULE_coverage, "none", RULE_MEASURED,
-			      "no recording counts requests");
+		a->c.in[RULE_coverage].source = "no recording counts requests";
 		a->c.in[RULE_h].source = "no recording counts requests";
 		return;
 	}
@@ -329,7 +332,10 @@ static void set_requests(struct advice *a, const struct adv_dev *d)
 	if (d->coverage == COVERAGE_NONE)
 		a->c.in[RULE_h].source = "not measurable on this CPU";
 	else
-		rule_set_number(&a->c, RULE_h, d->requests, RULE_MEASURED,
+		rule_set_number(
+			&a->c, RULE_h, d->requests, RULE_MEASURED,
+			d->all_sockets ?
+				"nosnoop's recording, of all sockets: the device's is not known" :
 				"nosnoop's recording, of the device's socket");
 }
 
@@ -349,7 +355,15 @@ static void set_ability(struct rule_case *c, const struct adv_dev *d)
 		c->in[RULE_ability].source = "nothing recorded proves it either way";
 }
 
-/* What is known against a device in either side counts. */
+/* bad if either is, else unknown if either is. */
+static enum tri worse_tri(enum tri a, enum tri b, enum tri bad)
+{
+	if (a == bad || b == bad)
+		return bad;
+	return b == TRI_UNKNOWN ? b : a;
+}
+
+/* What is known against a device in either side counts, and what one side looked for and could not tell. */
 static struct adv_dev worse_of(const struct adv_dev *base, const struct adv_dev *cand)
 {
 	struct adv_dev d = *base;
@@ -361,10 +375,18 @@ static struct adv_dev worse_of(const struct adv_dev *base, const struct adv_dev 
 		return d;
 	if (d.kind && !strcmp(d.kind, "other") && cand->kind)
 		d.kind = cand->kind;
-	if (cand->alone == TRI_NO)
-		d.alone = TRI_NO;
-	if (cand->backdoor == TRI_YES)
-		d.backdoor = TRI_YES;
+	d.set += cand->set;
+	if (cand->can == TRI_YES)
+		d.can = TRI_YES;
+	/* What no recording of nosnoop was to tell is not unknown to one. */
+	if (!cand->lines)
+		return d;
+	if (!cand->kind)
+		d.kind = NULL;
+	d.alone = worse_tri(d.alone, cand->alone, TRI_NO);
+	d.backdoor = worse_tri(d.backdoor, cand->backdoor, TRI_YES);
+	if (!d.kind)
+		d.backdoor = worse_tri(d.backdoor, TRI_UNKNOWN, TRI_YES);
 	return d;
 }
 
@@ -376,7 +398,7 @@ static void fill_case(const struct advice_list *l, struct advice *a, const struc
 	const struct adv_dev worse = worse_of(base, cand);
 	struct rule_case *c = &a->c;
 	const char *why;
-	enum tri held = block_held(l, base, cand, &why);
+	enum tri held = block_held(l, cand, &why);
 
 	rule_case_init(c);
 	memcpy(c->threshold, l->cfg->threshold, sizeof(c->threshold));
@@ -396,7 +418,7 @@ static void fill_case(const struct advice_list *l, struct advice *a, const struc
 	set_tri(c, RULE_alone, worse.alone, by_static, by_none);
 	set_tri(c, RULE_backdoor, worse.backdoor, by_static, by_none);
 	set_tri(c, RULE_block_held, held, "nosnoop's recording of the candidate", why);
-	set_tri(c, RULE_bit_seen_set, seen_set(base), "readings of the bit in the baseline",
+	set_tri(c, RULE_bit_seen_set, seen_set(&worse), "readings of the bit",
 		"the bit could not be read at some or all readings");
 	set_requests(a, base);
 	set_gain(a);
@@ -501,6 +523,17 @@ static int check_match(const struct adv_side *base, const struct adv_side *cand)
 		const struct adv_dev *b = &base->devs[i], *c = side_find_dev(cand, b->bdf);
 
 		both += !!c;
+		if (c && is_other_device(b, c)) {
+			log_err("the candidate has another device than the baseline at %s: they do not belong together",
+				b->bdf);
+			return -EINVAL;
+		}
+		if (c && b->blocks != TRI_UNKNOWN && c->blocks != TRI_UNKNOWN &&
+		    b->blocks != c->blocks) {
+			log_err("the baseline and the candidate contradict each other: the IOMMU in front of %s can block no-snoop in one and cannot in the other",
+				b->bdf);
+			return -EINVAL;
+		}
 		if (!c || b->can == TRI_UNKNOWN || c->can == TRI_UNKNOWN || b->can == c->can)
 			continue;
 		log_err("the baseline and the candidate contradict each other: %s is proven unable in one, and its bit was set or could be in the other",

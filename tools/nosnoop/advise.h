@@ -86,6 +86,7 @@ struct adv_dev {
 	uint64_t ops,
 		blocking_ops; /* in the recording at hand: counted, and told of as blocking it */
 	enum coverage coverage;
+	bool all_sockets;	/* its own is not known, so that those of all were counted */
 	uint64_t requests;	/* the most that a recording has */
 	uint64_t requests_here; /* in the one at hand */
 };
@@ -99,12 +100,13 @@ struct adv_file {
 	uint64_t missed_ns; /* in the time in common nobody watched for so long */
 };
 
-/* The recording of nosnoop watch at hand, in the time in common. */
+/* The recording of nosnoop watch at hand. */
 struct adv_track {
 	bool begun, gap;
 	int64_t wall_ns; /* of the line before */
 	uint64_t time_ns;
-	uint64_t covered_ns, missed_ns;
+	uint64_t covered_ns;
+	uint64_t missed_ns; /* in the time in common */
 };
 
 /* All recordings of one side. */
@@ -120,7 +122,7 @@ struct adv_side {
 	unsigned int cpus;	/* the fewest that any line tells; 0: no recording tells */
 	unsigned int lines;	/* of nosnoop's recordings that were taken */
 	struct adv_track track;
-	uint64_t unbroken_ns; /* the longest that one recording of watch has without a gap */
+	uint64_t unbroken_ns; /* the longest that one recording of watch lasts without a gap */
 	bool gap;	      /* some recording has one */
 	bool events_lost;
 	char *kernel;

@@ -273,20 +273,19 @@ static uint64_t in_common(const struct adv_side *s, int64_t from_ns, int64_t to_
 uint64_t side_watched(struct adv_side *s, int64_t wall_ns, uint64_t time_ns, uint64_t interval_ns)
 {
 	int64_t from_ns = wall_ns - (int64_t)interval_ns;
-	uint64_t covered = in_common(s, from_ns, wall_ns);
 	struct adv_track *t = &s->track;
 
 	/* By the clock that nobody sets; a line of another recording does not even begin there. */
 	if (t->begun && t->time_ns + interval_ns != time_ns) {
 		t->missed_ns += in_common(s, t->wall_ns, from_ns);
-		t->gap |= from_ns > t->wall_ns ? in_common(s, t->wall_ns, from_ns) > 0 :
-						 wall_ns > s->from_ns && t->wall_ns < s->to_ns;
+		/* Whether the bit stayed blocked is asked of the whole recording. */
+		t->gap = true;
 	}
 	t->begun = true;
 	t->wall_ns = wall_ns;
 	t->time_ns = time_ns;
-	t->covered_ns += covered;
-	return covered;
+	t->covered_ns += interval_ns;
+	return in_common(s, from_ns, wall_ns);
 }
 
 /* What all recordings have in common; lists of one line hold at any time. */

@@ -29,6 +29,7 @@ struct line {
 	struct adv_when when;
 	uint64_t covered_ns; /* of the time in common, by watch */
 	bool watched;	     /* by watch; list sees one moment */
+	bool in_common; /* what costs and counts are taken from; all else holds whenever it was */
 	bool maps_lost;
 };
 
@@ -300,6 +301,7 @@ static int read_requests(struct jread *j, const json_t *requests, const json_t *
 			 struct adv_dev *d)
 {
 	static const char *const words[] = { "none", "partial", "full", NULL };
+	bool found = false;
 	json_t *sockets, *one;
 	uint64_t socket = 0, sum = 0, at, count;
 	bool null = true, whole = true;
@@ -322,13 +324,18 @@ static int read_requests(struct jread *j, const json_t *requests, const json_t *
 			err = read_socket(j, one, &count, &whole);
 		if (err)
 			return err;
-		if (null || at == socket)
-			sum += count;
+		if (!null && at != socket)
+			continue;
+		found = true;
+		sum += count;
 	}
 	if (sum > LIMIT || d->requests_here > LIMIT)
 		return jread_bad(j, "requests are absurdly many");
-	if (!whole && coverage == COVERAGE_FULL)
+	if (!found)
+		coverage = COVERAGE_NONE;
+	else if (!whole && coverage == COVERAGE_FULL)
 		coverage = COVERAGE_PARTIAL;
+	d->all_sockets |= null;
 	/* The worst of all readings. */
 	if (d->coverage == COVERAGE_UNKNOWN || coverage < (int)d->coverage)
 		d->coverage = coverage;
@@ -362,7 +369,7 @@ static int read_flush(struct jread *j, struct line *l, const json_t *obj, size_t
 		err = -ENOMEM;
 	free(id);
 	free(name);
-	if (err || !vm)
+	if (err || !vm || !l->in_common)
 		return err;
 	if (vm->line == l->s->lines)
 		return jread_bad(j, "%sid is there twice in this line", j->where);
@@ -400,6 +407,10 @@ static int read_watched(struct jread *j, const json_t *obj, struct adv_dev *d)
 	if (!err)
 		err = read_count(j, obj, "no_snoop_operations", &ops, &no_ops);
 	d->let_go |= changes || set;
+	if (set) {
+		d->set++;
+		side_dev_can(d, true);
+	}
 	d->unheard |= no_changes || no_set || no_ops;
 	if (ops > d->ops)
 		d->ops = ops;
@@ -414,7 +425,7 @@ static int read_function(struct jread *j, struct line *l, const json_t *obj, siz
 
 	if (!err && d && l->watched)
 		err = read_watched(j, obj, d);
-	if (!err && d && l->requests)
+	if (!err && d && l->requests && l->in_common)
 		err = read_requests(j, l->requests, obj, d);
 	return err;
 }
@@ -530,8 +541,9 @@ int side_watch_line(struct adv_side *s, const char *text, size_t len, char **err
 	if (!err && l.watched)
 		l.covered_ns = side_watched(s, l.wall_ns, time_ns, interval_ns);
 	l.when = side_when(s, l.wall_ns, l.watched);
-	/* What was looked at once, by list, holds whenever it was. */
-	if (!err && (!interval_ns || (l.wall_ns >= s->from_ns && l.wall_ns <= s->to_ns)))
+	/* A moment, as the first line is, takes no time. */
+	l.in_common = !interval_ns || (l.wall_ns >= s->from_ns && l.wall_ns <= s->to_ns);
+	if (!err)
 		err = read_frame(&j, &l);
 	json_decref(root);
 	*error = j.error;
