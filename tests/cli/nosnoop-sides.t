@@ -210,4 +210,37 @@ top_rec $T 100 0 0 '{devices: [{bdf: "0000:01:00.0", group: 1, snoop_control: nu
 fixture 'nobody counted' 'R6 3-needed low' --baseline "$TMP/rec"
 is 'which is no measurement of none' "$(jq -c '.devices[0].inputs.coverage | [.value, .origin]' "$TMP/advice")" '[null,"unknown"]'
 
+# ---- a gain measured elsewhere ------------------------------------------------------------------
+
+for change in '.host.kernel = "6.1.0"=another kernel' 'del(.host)=does not tell' \
+	'.host.kind = "emulated: counts valid, times not"=emulated'; do
+	jq -c "${change%=*}" "$TMP/ab" >"$TMP/rec"
+	fixture "a gain with ${change%=*}" 'R4 1-to-3-pays medium' --baseline "$TMP/early" --baseline "$TMP/box1" --ab "$TMP/rec"
+	like 'and why' "$(input gain_lo source)" "${change##*=}"
+done
+jq -c '.host = 3' "$TMP/ab" >"$TMP/rec"
+refused 'a host that is none' 2 'host is not an object' "$TOOL" advise --baseline "$TMP/box1" --ab "$TMP/rec"
+
+# ---- a VM's devices -----------------------------------------------------------------------------
+
+watch_rec $T 100 '[dev + {snoop_control: true, domain: {box: 3}}, dev + {bdf: "0000:02:00.0"}]' >"$TMP/rec"
+advise --baseline "$TMP/early" --baseline "$TMP/rec"
+like 'in box 3, kept there by another device, too' "$(jq -r '.devices[0].notes[]' "$TMP/advice")" '0000:02:00\.0 stays in box 3'
+is 'both make the VM non-coherent' "$(jq -c '.vms[0].noncoherent_devices' "$TMP/advice")" '["0000:01:00.0","0000:02:00.0"]'
+
+# ---- addresses and files ------------------------------------------------------------------------
+
+for rec in '[dev + {bdf: "<i>x</i>"}]' '[dev + {bdf: "0000:01:20.0"}]'; do
+	watch_rec $T 100 "$rec" >"$TMP/rec"
+	refused "no address: $rec" 2 'functions\[0\]\.bdf is no PCI address' "$TOOL" advise --baseline "$TMP/rec"
+done
+top_rec $T 100 0 0 '{devices: [{bdf: "<i>x</i>", group: 1, snoop_control: null, no_snoop: "enabled", box: null,
+	box_candidates: [1, 3], box_reason: "x", certain: false, name: "a device"}]}' >"$TMP/rec"
+refused 'no address, of wbinvdtop' 2 'is no PCI address' "$TOOL" advise --baseline "$TMP/rec"
+cp -- "$TMP/early" "$TMP/precious"
+ln -- "$TMP/precious" "$TMP/link"
+refused 'a page over an input' 2 'link is .*precious, which would be lost' \
+	"$TOOL" advise --baseline "$TMP/precious" --baseline "$TMP/box1" --html "$TMP/link"
+is 'the input is as it was' "$(cksum <"$TMP/precious")" "$(cksum <"$TMP/early")"
+
 done_testing

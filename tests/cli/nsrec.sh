@@ -44,7 +44,7 @@ top_rec() {
 # ab_file GAIN...: one block A B B A for each gain in per cent
 ab_file() {
 	jq -nc '{schema: "nosnoop-ab/1", bdf: "0000:01:00.0", workload: "copy", unit: "MB/s", higher_is_better: true,
-		policy_a: "enforced", policy_b: "noncoherent",
+		policy_a: "enforced", policy_b: "noncoherent", host: {kernel: "6.12.0", cpu: "a CPU", kind: "bare metal"},
 		runs: [$ARGS.positional[] | tonumber | (100, 100 + ., 100 + ., 100)] |
 			to_entries | map({policy: "abba"[.key % 4:.key % 4 + 1], score: .value})}' --args -- "$@"
 }

@@ -93,7 +93,7 @@ static enum tri seen_set(const struct adv_dev *d)
 }
 
 /* Whether no-snoop accesses are blocked on their way: by what it is attached to, else by what its IOMMU can. */
-static enum tri is_blocked(const struct adv_dev *d)
+enum tri advice_blocked(const struct adv_dev *d)
 {
 	return d->box ? d->box <= 2 : d->blocks;
 }
@@ -123,12 +123,12 @@ static enum tri only_unable(const struct adv_side *s, const struct adv_vm *vm)
 		const struct adv_dev *d = &s->devs[i];
 
 		if (!d->vm_id || strcmp(d->vm_id, vm->id) || d->vm_start != vm->start ||
-		    is_blocked(d) == TRI_YES)
+		    advice_blocked(d) == TRI_YES)
 			continue;
 		n++;
 		if (ability(d) == TRI_YES)
 			return TRI_NO;
-		if (ability(d) == TRI_UNKNOWN || is_blocked(d) == TRI_UNKNOWN)
+		if (ability(d) == TRI_UNKNOWN || advice_blocked(d) == TRI_UNKNOWN)
 			answer = TRI_UNKNOWN;
 	}
 	return n ? answer : TRI_UNKNOWN;
@@ -308,14 +308,30 @@ static void set_costs(const struct advice_list *l, struct advice *a, const struc
 		a->c.in[RULE_m].source = why_no_m(a->vm);
 }
 
-static void set_gain(struct advice *a)
+/* NULL: it was measured on the host of the recordings, as far as they tell. */
+static const char *why_assumed(const struct advice_list *l, const struct adv_ab *ab)
 {
+	if (!ab->kernel)
+		return "the file of policy-ab, which does not tell its kernel";
+	if (differ(ab->kernel, l->base->kernel))
+		return "the file of policy-ab, measured under another kernel than the baseline, or on another host";
+	if (ab->kind && !strncmp(ab->kind, "emulated", strlen("emulated")))
+		return "the file of policy-ab, measured on an emulated machine, whose times are not those of one";
+	return NULL;
+}
+
+static void set_gain(const struct advice_list *l, struct advice *a)
+{
+	const char *assumed = a->ab ? why_assumed(l, a->ab) : NULL;
+
 	if (!a->ab)
 		a->c.in[RULE_gain_lo].source = "no file of policy-ab is about this device";
 	else if (!a->ab->has_interval)
 		a->c.in[RULE_gain_lo].source = "one block A B B A alone has no interval";
 	else
-		rule_set_number(&a->c, RULE_gain_lo, a->ab->lo, RULE_MEASURED, a->ab->path);
+		rule_set_number(&a->c, RULE_gain_lo, a->ab->lo,
+				assumed ? RULE_ASSUMED : RULE_MEASURED,
+				assumed ? assumed : a->ab->path);
 }
 
 static void set_requests(struct advice *a, const struct adv_dev *d)
@@ -421,7 +437,7 @@ static void fill_case(const struct advice_list *l, struct advice *a, const struc
 	set_tri(c, RULE_bit_seen_set, seen_set(&worse), "readings of the bit",
 		"the bit could not be read at some or all readings");
 	set_requests(a, base);
-	set_gain(a);
+	set_gain(l, a);
 	set_costs(l, a, cand ? cand : base);
 }
 
@@ -440,16 +456,18 @@ static int note_others(struct advice *a, const struct adv_side *s)
 	unsigned int others = 0;
 	const char *one = NULL;
 
+	bool leaves_3 = !strncmp(a->r.verdict, "keep-1", 6) && a->dev->box == 3;
+
 	if (!a->base_vm ||
-	    (strcmp(a->r.verdict, "3-to-4-safe") && strcmp(a->r.verdict, "costs-nothing") &&
-	     strcmp(a->r.verdict, "kernel-waste")))
+	    (!leaves_3 && strcmp(a->r.verdict, "3-to-4-safe") &&
+	     strcmp(a->r.verdict, "costs-nothing") && strcmp(a->r.verdict, "kernel-waste")))
 		return 0;
 	for (size_t i = 0; i < s->nr_devs; i++) {
 		const struct adv_dev *d = &s->devs[i];
 
 		if (d == a->dev || !d->vm_id || strcmp(d->vm_id, a->base_vm->id) ||
 		    d->vm_start != a->base_vm->start || !strcmp(d->bdf, a->dev->bdf) ||
-		    is_blocked(d) == TRI_YES || ability(d) == TRI_NO)
+		    advice_blocked(d) == TRI_YES || ability(d) == TRI_NO)
 			continue;
 		others++;
 		one = d->bdf;

@@ -136,6 +136,7 @@ struct adv_ab {
 	char *unit;
 	char *policies[2];
 	size_t blocks;
+	char *kernel, *kind; /* of the host that it was measured on; NULL: not told */
 	bool has_interval;   /* needs two blocks */
 	double mean, lo, hi; /* gain in per cent; better is positive */
 	const char *path;
@@ -207,6 +208,9 @@ void advice_free(struct advice_list *l);
 
 /* Of the side that the VM is of. */
 const struct advice_cpus *advice_cpus(const struct advice_list *l, const struct adv_vm *vm);
+
+/* Whether no-snoop accesses are blocked on their way. */
+enum tri advice_blocked(const struct adv_dev *d);
 
 /* F, T of a VM in per cent of the host's CPU time; false: not known. */
 bool advice_share(const struct advice_list *l, const struct adv_vm *vm, bool stall, double *pct);

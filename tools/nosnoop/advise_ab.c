@@ -130,6 +130,25 @@ static int check_policies(struct jread *j, const struct adv_ab *ab)
 		"policy_a and policy_b are not enforced and noncoherent, which the rule compares: measure again with scripts/bench/policy-ab -a enforced -b noncoherent");
 }
 
+/* Files written by hand may have none. */
+static int read_host(struct jread *j, const json_t *root, struct adv_ab *ab)
+{
+	char **const to[] = { &ab->kernel, &ab->kind };
+	static const char *const keys[] = { "kernel", "kind" };
+	json_t *host;
+	int err = 0;
+
+	if (!json_object_get(root, "host"))
+		return 0;
+	err = jread_obj(j, root, "host", &host);
+	jread_at(j, "host.");
+	for (size_t i = 0; !err && i < 2; i++)
+		if (json_object_get(host, keys[i]))
+			err = jread_str_null(j, host, keys[i], to[i]);
+	jread_at(j, "%s", "");
+	return err;
+}
+
 static int read_ab(struct jread *j, const json_t *root, struct adv_ab *ab)
 {
 	char *schema = NULL, *bdf = NULL;
@@ -153,6 +172,8 @@ static int read_ab(struct jread *j, const json_t *root, struct adv_ab *ab)
 		err = jread_str(j, root, "policy_b", &ab->policies[1]);
 	if (!err)
 		err = check_policies(j, ab);
+	if (!err)
+		err = read_host(j, root, ab);
 	return err ? err : read_runs(j, root, ab);
 }
 
@@ -175,6 +196,8 @@ void ab_free(struct adv_ab *ab)
 {
 	free(ab->workload);
 	free(ab->unit);
+	free(ab->kernel);
+	free(ab->kind);
 	free(ab->policies[0]);
 	free(ab->policies[1]);
 	memset(ab, 0, sizeof(*ab));

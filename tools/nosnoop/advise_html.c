@@ -327,7 +327,11 @@ static void html_device(FILE *f, const struct advice *a)
 {
 	char *own;
 
-	fprintf(f, "<h2 id=\"d%s\">%s <span class=\"dim\">", a->dev->bdf, a->dev->bdf);
+	fputs("<h2 id=\"d", f);
+	put(f, a->dev->bdf);
+	fputs("\">", f);
+	put(f, a->dev->bdf);
+	fputs(" <span class=\"dim\">", f);
 	put(f, a->dev->name);
 	if (a->base_vm) {
 		fputs(", VM ", f);
@@ -391,7 +395,11 @@ static void html_summary(FILE *f, const struct advice_list *l)
 	for (size_t i = 0; i < l->n; i++) {
 		const struct advice *a = &l->a[i];
 
-		fprintf(f, "<tr><td><a href=\"#d%s\">%s</a></td><td>", a->dev->bdf, a->dev->bdf);
+		fputs("<tr><td><a href=\"#d", f);
+		put(f, a->dev->bdf);
+		fputs("\">", f);
+		put(f, a->dev->bdf);
+		fputs("</a></td><td>", f);
 		put(f, a->dev->name);
 		fputs("</td><td>", f);
 		put(f, a->base_vm ? a->base_vm->name : "none");

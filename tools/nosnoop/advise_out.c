@@ -210,7 +210,7 @@ static json_t *vm_cost_json(const struct advice_list *l, const struct adv_side *
 
 	for (size_t i = 0; devices && i < s->nr_devs; i++)
 		if (s->devs[i].vm_id && !strcmp(s->devs[i].vm_id, vm->id) &&
-		    s->devs[i].vm_start == vm->start && s->devs[i].blocks != TRI_YES)
+		    s->devs[i].vm_start == vm->start && advice_blocked(&s->devs[i]) != TRI_YES)
 			devices = append(devices, json_string(s->devs[i].bdf));
 	return json_pack("{s:s,s:s,s:I,s:s,s:o,s:o,s:f,s:i,s:o,s:o}", "side", s->name, "id", vm->id,
 			 "start", (json_int_t)vm->start, "name", vm->name, "noncoherent",

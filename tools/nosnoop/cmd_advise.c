@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../lib/log.h"
@@ -142,6 +143,25 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 	}
 }
 
+/* An input that is written over is lost before anybody has read the page. */
+static int check_html(const struct advise_config *c)
+{
+	const struct paths *all[] = { &c->base, &c->cand, &c->ab };
+	struct stat page, in;
+
+	if (!c->html || stat(c->html, &page))
+		return 0;
+	for (size_t k = 0; k < 3; k++)
+		for (size_t i = 0; i < all[k]->n; i++)
+			if (!stat(all[k]->p[i], &in) && in.st_dev == page.st_dev &&
+			    in.st_ino == page.st_ino) {
+				log_err("option --html: %s is %s, which would be lost: give another file",
+					c->html, all[k]->p[i]);
+				return -EINVAL;
+			}
+	return 0;
+}
+
 static int write_html(const char *path, const struct advice_list *l)
 {
 	FILE *f = fopen(path, "we");
@@ -232,7 +252,9 @@ int cmd_advise(int argc, char **argv)
 		log_err("--baseline is missing: a recording made with wbinvdtop --record or nosnoop watch --record");
 		err = -EINVAL;
 	} else if (!err) {
-		err = run(&c);
+		err = check_html(&c);
+		if (!err)
+			err = run(&c);
 	}
 	free(c.base.p);
 	free(c.cand.p);
