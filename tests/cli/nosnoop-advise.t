@@ -381,6 +381,7 @@ head -c 300 "$TMP/box3" >"$TMP/cut"
 	head -n 1 "$TMP/box3"
 	echo '{"schema":"nosnoop/1"'
 } >"$TMP/cut2"
+head -c -20 "$TMP/box3" >"$TMP/cut3"
 jq -c 'del(.functions[0].kind)' "$TMP/box3" >"$TMP/nokind"
 jq -c '.functions[0].ability = "cannot"' "$TMP/box3" >"$TMP/noproof"
 jq -c '.functions[0].suspended = 3' "$TMP/box3" >"$TMP/nobool"
@@ -417,7 +418,8 @@ done <<TABLE
 --baseline $TMP/empty|is empty
 --baseline $TMP/version|nosnoop/2
 --baseline $TMP/version2|wbinvdtop/9
---baseline $TMP/cut|line 1: not a JSON object
+--baseline $TMP/cut|cut ends in the middle of line 1, before any is whole
+--baseline $TMP/cut3|cut3 ends in the middle of line 2; the 1 before it are whole
 --baseline $TMP/cut2|line 2: not a JSON object
 --baseline $TMP/nokind|functions\[0\]\.kind is missing
 --baseline $TMP/noproof|"cannot" without a proof

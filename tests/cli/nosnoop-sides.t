@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck disable=SC2016 # expressions of jq
+# shellcheck disable=SC2016,SC2317 # expressions of jq; functions are passed by name
 #
 # nosnoop advise: what several recordings tell of one device or VM, on one side and on both, in whatever order they
 # are given. Needs no root.

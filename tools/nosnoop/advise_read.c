@@ -610,13 +610,25 @@ static int each_line(const char *path, line_cb cb, void *ctx)
 
 struct peek {
 	struct adv_file *file;
+	bool cut; /* it does not end with a newline */
 	char *last;
 	size_t last_len;
 };
 
-static int peek_head(struct adv_file *file, const char *line, size_t len, unsigned long nr,
+/* What an interrupted writer leaves. */
+static void say_cut(const struct adv_file *file, unsigned long nr)
+{
+	if (nr == 1)
+		log_err("%s ends in the middle of line 1, before any is whole", file->path);
+	else
+		log_err("%s ends in the middle of line %lu; the %lu before it are whole: give a copy with these alone (head -n %lu)",
+			file->path, nr, nr - 1, nr - 1);
+}
+
+static int peek_head(struct peek *p, const char *line, size_t len, unsigned long nr,
 		     int64_t *wall_ns)
 {
+	struct adv_file *file = p->file;
 	json_t *root = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
 	struct jread j = { 0 };
 	char *schema = NULL;
@@ -634,7 +646,9 @@ static int peek_head(struct adv_file *file, const char *line, size_t len, unsign
 	}
 	if (!err)
 		err = jread_time(&j, root, "time", wall_ns);
-	if (err)
+	if (err == -EBADMSG && !root && p->cut && nr == file->lines)
+		say_cut(file, nr);
+	else if (err)
 		log_err("%s, line %lu: %s", file->path, nr, j.error ? j.error : "out of memory");
 	free(j.error);
 	free(schema);
@@ -648,8 +662,9 @@ static int peek_line(void *ctx, const char *line, size_t len, unsigned long nr)
 	char *copy;
 
 	p->file->lines = nr;
+	p->cut = line[len] != '\n';
 	if (nr == 1)
-		return peek_head(p->file, line, len, nr, &p->file->first_ns);
+		return peek_head(p, line, len, nr, &p->file->first_ns);
 	copy = realloc(p->last, len + 1);
 	if (!copy)
 		return -ENOMEM;
@@ -670,7 +685,7 @@ int recording_peek(struct adv_file *file)
 	}
 	file->last_ns = file->first_ns;
 	if (!err && p.last)
-		err = peek_head(file, p.last, p.last_len, file->lines, &file->last_ns);
+		err = peek_head(&p, p.last, p.last_len, file->lines, &file->last_ns);
 	free(p.last);
 	return err;
 }
