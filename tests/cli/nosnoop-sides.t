@@ -228,6 +228,13 @@ advise --baseline "$TMP/early" --baseline "$TMP/rec"
 like 'in box 3, kept there by another device, too' "$(jq -r '.devices[0].notes[]' "$TMP/advice")" '0000:02:00\.0 stays in box 3'
 is 'both make the VM non-coherent' "$(jq -c '.vms[0].noncoherent_devices' "$TMP/advice")" '["0000:01:00.0","0000:02:00.0"]'
 
+# ---- trees of elsewhere -------------------------------------------------------------------------
+
+watch_rec $T 100 '[unable]' '{kernel: null, cpus: null}' >"$TMP/rec"
+advise --baseline "$TMP/rec"
+is 'a tree that tells neither kernel nor CPUs' "$STATUS $(jq -c '[.kernel, .cpus_assumed]' "$TMP/advice")" '0 [null,true]'
+like '... as text' "$("$TOOL" advise --baseline "$TMP/rec" | tail -n 1)" '\(assumed\), kernel unknown'
+
 # ---- addresses and files ------------------------------------------------------------------------
 
 for rec in '[dev + {bdf: "<i>x</i>"}]' '[dev + {bdf: "0000:01:20.0"}]'; do

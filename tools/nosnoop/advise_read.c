@@ -452,6 +452,7 @@ static int read_event(struct jread *j, struct line *l, const json_t *obj, size_t
 static int read_head(struct jread *j, struct line *l)
 {
 	struct adv_side *s = l->s;
+	bool no_cpus = false;
 	uint64_t cpus = 0;
 	char *text = NULL;
 	int err = jread_str(j, l->root, "schema", &text);
@@ -462,15 +463,16 @@ static int read_head(struct jread *j, struct line *l)
 			text, NS_SCHEMA);
 	free(text);
 	text = NULL;
+	/* A tree that was collected elsewhere need not tell either. */
 	if (!err)
-		err = jread_str(j, l->root, "kernel", &text);
-	if (!err)
+		err = jread_str_null(j, l->root, "kernel", &text);
+	if (!err && text)
 		err = side_kernel(s, text);
 	free(text);
 	if (!err && json_object_get(l->root, "cpus")) {
-		err = jread_u64(j, l->root, "cpus", 1, 1 << 20, &cpus);
+		err = jread_u64_null(j, l->root, "cpus", 1, 1 << 20, &cpus, &no_cpus);
 		/* CPUs that come and go: the fewest make the cost the highest. */
-		if (!err && (!s->cpus || cpus < s->cpus))
+		if (!err && !no_cpus && (!s->cpus || cpus < s->cpus))
 			s->cpus = cpus;
 	}
 	if (!err && l->requests && !json_is_object(l->requests))
