@@ -217,7 +217,7 @@ static const struct call calls[] = {
 	  ERRORS(EINVAL, ENODEV),
 	  { { 0, 8, NUMBER, N(14) } } },
 	{ "VFIO_IOMMU_MAP_DMA", IO(113), CONTAINER, 32, 32, false, 6, 0, 0, 0, 0,
-	  ERRORS(EINVAL, EFAULT, EEXIST, ENOMEM, ENOSPC, EPERM, EOVERFLOW),
+	  ERRORS(EINVAL, EFAULT, EEXIST, ENOMEM, ENOSPC, EPERM, EOVERFLOW, ENOENT),
 	  { { 4, 4, FLAGS, N(3) }, { 8, 8, ADDRESS, N(0) }, { 16, 8, IOVA, N(0) },
 	  { 24, 8, LENGTH, N(0) } } },
 	/* Never without flags: 7.2 would warn when it attaches the first device */
