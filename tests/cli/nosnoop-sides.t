@@ -235,6 +235,14 @@ advise --baseline "$TMP/rec"
 is 'a tree that tells neither kernel nor CPUs' "$STATUS $(jq -c '[.kernel, .cpus_assumed]' "$TMP/advice")" '0 [null,true]'
 like '... as text' "$("$TOOL" advise --baseline "$TMP/rec" | tail -n 1)" '\(assumed\), kernel unknown'
 
+# ---- the page -----------------------------------------------------------------------------------
+
+# F is 0.75 %, T half of it, of two readings: one value each, as long as the time between them
+top_rec $T 100 3000000000 1500000000 >"$TMP/two"
+watch_rec $T 100 '[dev]' >"$TMP/rec"
+"$TOOL" advise --baseline "$TMP/two" --baseline "$TMP/rec" --html "$TMP/page" >/dev/null
+is 'what two readings say is drawn' "$(grep -c 'points="[0-9.]*,\([0-9.]*\) [0-9.]*,\1 "/>' "$TMP/page")" 2
+
 # ---- addresses and files ------------------------------------------------------------------------
 
 for rec in '[dev + {bdf: "<i>x</i>"}]' '[dev + {bdf: "0000:01:20.0"}]'; do

@@ -148,17 +148,26 @@ static double share_of(const struct advice_list *l, const struct adv_vm *vm, uin
 	return span_ns ? 100.0 * (double)ns / ((double)span_ns * cpus) : 0;
 }
 
-/* Several readings are one point of the line where there are too many to draw. */
+static double plot_x(const struct adv_vm *vm, const struct adv_point *p)
+{
+	return PLOT_L + SPAN_W * (double)(p->wall_ns - vm->times.first_ns) /
+				(double)(vm->times.last_ns - vm->times.first_ns);
+}
+
+/*
+ * A value is that of the time since the reading before, and drawn as long.  Several
+ * readings are one value where there are too many to draw.
+ */
 static void plot_line(FILE *f, const struct advice_list *l, const struct adv_vm *vm, bool stall,
 		      double top, const char *colour, const char *dash)
 {
 	size_t join = vm->times.nr_points / MAX_XY + 1;
-	double whole = (double)(vm->times.last_ns - vm->times.first_ns);
 
 	fprintf(f, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.6\"%s points=\"", colour,
 		dash);
 	for (size_t i = 1; i < vm->times.nr_points; i += join) {
 		uint64_t ns = 0, span = 0;
+		double y;
 		size_t k;
 
 		for (k = i; k < i + join && k < vm->times.nr_points; k++) {
@@ -166,12 +175,9 @@ static void plot_line(FILE *f, const struct advice_list *l, const struct adv_vm 
 				      vm->times.points[k].emulation_ns;
 			span += vm->times.points[k].span_ns;
 		}
-		fprintf(f, "%.1f,%.1f ",
-			PLOT_L + SPAN_W *
-					 (double)(vm->times.points[k - 1].wall_ns -
-						  vm->times.first_ns) /
-					 whole,
-			PLOT_T + SPAN_H - SPAN_H * share_of(l, vm, ns, span) / top);
+		y = PLOT_T + SPAN_H - SPAN_H * share_of(l, vm, ns, span) / top;
+		fprintf(f, "%.1f,%.1f %.1f,%.1f ", plot_x(vm, &vm->times.points[i - 1]), y,
+			plot_x(vm, &vm->times.points[k - 1]), y);
 	}
 	fputs("\"/>\n", f);
 }
