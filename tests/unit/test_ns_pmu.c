@@ -313,7 +313,7 @@ static void test_more_sockets(void **state)
 	snprintf(path, sizeof(path), "%s/many/sys/bus/event_source/devices/uncore_upi_0", root);
 	put(path, "cpumask", "0-2");
 	for (int cpu = 0; cpu < 3; cpu++) {
-		char text[4];
+		char text[16];
 
 		snprintf(path, sizeof(path), "%s/many/sys/devices/system/cpu/cpu%d", root, cpu);
 		assert_int_equal(mkdir(path, 0755), 0);
