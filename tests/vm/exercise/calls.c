@@ -113,7 +113,9 @@ void do_feature(void)
 	if (one_in(20))
 		f.flags |= odd_number();
 	error = ioctl(fd, VFIO_DEVICE_FEATURE, &f) ? errno : 0;
-	judge(FEATURE, error, ERRORS(EINVAL, EOPNOTSUPP, EIO, EFAULT, EBUSY, ENOENT, EAGAIN));
+	/* EACCES: of a container that has taken the number meanwhile, VFIO_IOMMU_DIRTY_PAGES */
+	judge(FEATURE, error,
+	      ERRORS(EINVAL, EOPNOTSUPP, EIO, EFAULT, EBUSY, ENOENT, EAGAIN, EACCES));
 	if (error || (f.flags & 0xffff) != 13 || f.flags & VFIO_DEVICE_FEATURE_PROBE)
 		return;
 	if (f.argsz < 16)
