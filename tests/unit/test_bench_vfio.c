@@ -2,7 +2,6 @@
 /* wbinvdbench: what it says about a function that it cannot open, and about the host. */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +17,7 @@
 
 #include "../../tools/wbinvdbench/host.h"
 #include "../../tools/wbinvdbench/vfio.h"
+#include "rmtree.h"
 
 #define BDF "0000:01:00.0"
 #define DEV "sys/bus/pci/devices/" BDF
@@ -61,14 +61,6 @@ static void make_link(const char *path, const char *target)
 	assert_int_equal(symlink(target, under(path)), 0);
 }
 
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
 static int setup(void **state)
 {
 	(void)state;
@@ -79,7 +71,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return rmtree(root);
 }
 
 static int check(bool *cdev, char **said)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +16,7 @@
 #include <cmocka.h>
 
 #include "../../tools/lib/devices.h"
+#include "rmtree.h"
 
 /* --- the box rule --------------------------------------------------------- */
 
@@ -333,20 +333,12 @@ static void put_dir(const struct tree *t, const char *path)
 	mkdir(full, 0755);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 static void tree_remove(const struct tree *t, const char *path)
 {
 	char full[PATH_MAX];
 
 	path_of(t, path, full);
-	nftw(full, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	rmtree(full);
 }
 
 static int setup(void **state)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the live source concludes from procfs and sysfs, in trees made here. */
-#include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +15,7 @@
 #include "../../tools/lib/procutil.h"
 #include "../../tools/wbinvdtop/bpf_obj.h"
 #include "../../tools/wbinvdtop/vm_table.h"
+#include "rmtree.h"
 
 #define INIT_PIDNS  "pid:[4026531836]"
 #define OTHER_PIDNS "pid:[4026532999]"
@@ -56,14 +56,6 @@ static void put_link(const char *root, const char *dir, const char *name, const 
 	assert_int_equal(symlink(target, full), 0);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 static int setup(void **state)
 {
 	char *root = strdup("/tmp/test_live.XXXXXX");
@@ -74,7 +66,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	nftw(*state, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	rmtree(*state);
 	free(*state);
 	return 0;
 }

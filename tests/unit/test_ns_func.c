@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Functions of a tree made by hand: what ends a proof, and which of them a probe writes to. */
 #include <errno.h>
-#include <ftw.h>
 #include <linux/pci_regs.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +15,7 @@
 
 #include "../../tools/lib/vfioinfo.h"
 #include "../../tools/nosnoop/probe.h"
+#include "rmtree.h"
 
 #define CAP    0x40
 #define DEVCTL (CAP + PCI_EXP_DEVCTL)
@@ -208,18 +208,10 @@ static int setup(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	(void)state;
-	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return rmtree(root);
 }
 
 int main(void)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +17,7 @@
 
 #include "../../tools/lib/procutil.h"
 #include "../../tools/lib/vmname.h"
+#include "rmtree.h"
 
 #define FFFD "\xef\xbf\xbd"
 
@@ -338,20 +338,12 @@ static void put_cgroup(const struct tree *t, int pid, const char *text)
 	put(t, path, text, strlen(text));
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 static void tree_remove(const struct tree *t, const char *sub)
 {
 	char full[PATH_MAX];
 
 	snprintf(full, sizeof(full), "%s/%s", t->root, sub);
-	nftw(full, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	rmtree(full);
 }
 
 static int setup(void **state)
