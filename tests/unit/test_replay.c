@@ -133,6 +133,9 @@ static void test_refused(void **state)
 		  ", line 1: interval_ns is more than time_ns" },
 		{ 1, "\"interval_ns\":1000000000", "\"interval_ns\":0", 1,
 		  ", line 3: interval_ns is 0: another recording begins here" },
+		{ 1, "\"stall_ns\":40000", "\"stall_ns\":40001", 1,
+		  ", line 3: sum.delta.stall_ns is more than sum.total grew by: another recording "
+		  "begins here" },
 		{ 2, "\"lost\":{\"total\":0", "\"lost\":{\"total\":-1", 0,
 		  ", line 2: lost.total is negative" },
 		{ 2, "\"lost\":{\"total\":0,\"delta\":0", "\"lost\":{\"total\":0,\"delta\":1", 0,

@@ -147,6 +147,7 @@ static int read_times(struct replay_parse *l, const json_t *root, uint64_t *inte
 		return jread_bad(&l->j, "interval_ns is 0: another recording begins here");
 	if (*interval > now - st->time_ns)
 		return jread_bad(&l->j, "interval_ns reaches back beyond the line before");
+	l->s->gap_ns = now - st->time_ns - *interval;
 	return 0;
 }
 
@@ -183,6 +184,20 @@ static int set_ended(struct replay_parse *l, struct wb_snapshot *s, const struct
 					 replay_counters[i].key);
 	s->ended = *sum;
 	counters_sub(&s->ended, &parts);
+	return 0;
+}
+
+/* Lines may be missing, so that the total may have grown by more. */
+static int check_delta(struct replay_parse *l, const struct wb_counters *sum,
+		       const struct wb_counters *delta)
+{
+	for (unsigned int i = 0; i < REPLAY_NR_COUNTERS; i++)
+		if (replay_counter_get(delta, i) >
+		    replay_counter_get(sum, i) - replay_counter_get(&l->st->sum, i))
+			return jread_bad(
+				&l->j,
+				"sum.delta.%s is more than sum.total grew by: another recording begins here",
+				replay_counters[i].key);
 	return 0;
 }
 
@@ -289,6 +304,8 @@ static int read_line(struct replay_parse *l, const json_t *root, struct replay_h
 	err = replay_check_vms(l);
 	if (!err)
 		err = set_ended(l, l->s, &sum.total);
+	if (!err)
+		err = check_delta(l, &sum.total, &sum_delta);
 	if (!err)
 		err = replay_remember(l->st, l->s, &sum.total);
 	if (err || !l->before)

@@ -108,6 +108,11 @@ struct wb_snapshot {
 	int64_t wall_ns;    /* CLOCK_REALTIME, ns since the epoch */
 	unsigned int known; /* enum wb_known */
 	/*
+	 * Of a recording: between the reading before and the interval of this one
+	 * is so much time that no reading tells of.
+	 */
+	uint64_t gap_ns;
+	/*
 	 * Exits that no program saw, or that found no room in the map.  May fall
 	 * again, by those that were under way at the reading before.
 	 */
