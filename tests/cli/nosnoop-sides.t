@@ -243,6 +243,23 @@ watch_rec $T 100 '[dev]' >"$TMP/rec"
 "$TOOL" advise --baseline "$TMP/two" --baseline "$TMP/rec" --html "$TMP/page" >/dev/null
 is 'what two readings say is drawn' "$(grep -c 'points="[0-9.]*,\([0-9.]*\) [0-9.]*,\1 "/>' "$TMP/page")" 2
 
+# ---- the ends of files --------------------------------------------------------------------------
+
+for rec in early box1; do
+	{
+		cat -- "$TMP/$rec"
+		echo
+	} >"$TMP/$rec.empty"
+	{
+		printf '\xef\xbb\xbf'
+		cat -- "$TMP/$rec"
+	} >"$TMP/$rec.mark"
+	refused "a byte order mark: $rec" 2 "$rec\.mark begins with a byte order mark: take that away" "$TOOL" advise --baseline "$TMP/$rec.mark"
+	sed '1G' "$TMP/$rec" >"$TMP/rec"
+	refused "an empty line in between: $rec" 2 'line 2: not' "$TOOL" advise --baseline "$TMP/rec" --baseline "$TMP/box1"
+done
+fixture 'an empty line at the end is none' 'R4 1-to-3-pays high' --baseline "$TMP/early.empty" --baseline "$TMP/box1.empty" --ab "$TMP/ab"
+
 # ---- addresses and files ------------------------------------------------------------------------
 
 for rec in '[dev + {bdf: "<i>x</i>"}]' '[dev + {bdf: "0000:01:20.0"}]'; do

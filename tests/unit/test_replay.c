@@ -254,12 +254,16 @@ static void test_backwards(void **state)
 /* Complete frames are shown, then the line that is not is named. */
 static void test_truncated(void **state)
 {
-	char *text = slurp(STALL);
+	char *text = slurp(STALL), *longer;
 	size_t len = strlen(text);
 
 	(void)state;
 	/* The newline alone may be missing. */
 	assert_int_equal(frames_until(text, len - 1, -ENODATA, ""), 2);
+	/* Nor is an empty line at the end one. */
+	assert_true(asprintf(&longer, "%s\n", text) > 0);
+	assert_int_equal(frames_until(longer, len + 1, -ENODATA, ""), 2);
+	free(longer);
 	assert_int_equal(
 		frames_until(
 			text, len - 2, -EBADMSG,

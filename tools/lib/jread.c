@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,6 +21,15 @@ int jread_bad(struct jread *j, const char *fmt, ...)
 		j->error = NULL;
 	va_end(ap);
 	return -EBADMSG;
+}
+
+bool jread_at_end(FILE *f)
+{
+	int c = getc(f);
+
+	if (c != EOF)
+		ungetc(c, f);
+	return c == EOF;
 }
 
 void jread_at(struct jread *j, const char *fmt, ...)

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <jansson.h>
 
 /* Longest string that is accepted, in bytes. */
@@ -18,6 +19,9 @@ struct jread {
 	char where[96]; /* path of the object at hand with its dot, "vms[2]." */
 	char *error;	/* malloc()ed, NULL: nothing wrong so far */
 };
+
+/* Whether a file of lines ends here: an empty line before its end is none. */
+bool jread_at_end(FILE *f);
 
 /* Notes what is wrong, unless something was before.  -EBADMSG. */
 int jread_bad(struct jread *j, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "replay_line.h"
+#include "jread.h"
 #include "log.h"
 
 /* Twice what 10,000 vCPUs with full histograms take. */
@@ -74,7 +75,7 @@ static int read_text(struct replay *r)
 		log_err("%s cannot be read: %s", r->path, strerror(-err));
 		return err == -EISDIR ? -EINVAL : err;
 	}
-	if (c == EOF && !r->len)
+	if (!r->len && (c == EOF || jread_at_end(r->f)))
 		return -ENODATA;
 	r->lineno++;
 	return 0;

@@ -593,7 +593,13 @@ static int each_line(const char *path, line_cb cb, void *ctx)
 		nr++;
 		if (line[n - 1] == '\n')
 			n--;
-		if ((size_t)n > LINE_MAX_BYTES) {
+		if (!n && jread_at_end(f)) {
+			break;
+		} else if (nr == 1 && n > 2 && !memcmp(line, "\xef\xbb\xbf", 3)) {
+			log_err("%s begins with a byte order mark: take that away (sed '1s/^\\xEF\\xBB\\xBF//')",
+				path);
+			err = -EBADMSG;
+		} else if ((size_t)n > LINE_MAX_BYTES) {
 			log_err("%s, line %lu: longer than %u MiB, not a recording", path, nr,
 				LINE_MAX_BYTES >> 20);
 			err = -EBADMSG;
