@@ -243,6 +243,32 @@ watch_rec $T 100 '[dev]' >"$TMP/rec"
 "$TOOL" advise --baseline "$TMP/two" --baseline "$TMP/rec" --html "$TMP/page" >/dev/null
 is 'what two readings say is drawn' "$(grep -c 'points="[0-9.]*,\([0-9.]*\) [0-9.]*,\1 "/>' "$TMP/page")" 2
 
+# A plot shows what the text knows, and its caption says what is not.
+page() {
+	"$TOOL" advise "$@" --html "$TMP/page" >"$TMP/text"
+}
+page --baseline "$TMP/lost" --baseline "$TMP/box1"
+is 'F and T that are not known are not drawn' "$(grep -c '<polyline' "$TMP/page")" 0
+like 'and the page says so' "$(<"$TMP/page")" 'F, emulation \(solid\)</span> not known.*\(dashed\)</span> not known'
+page --baseline "$TMP/early" --baseline "$TMP/box1"
+is 'those that are known are' "$(grep -c '<polyline' "$TMP/page")" 2
+top_lines $T 11 10 200000000 100000000 'if $i > 2 then {ended: ($i == 3)} else {} end' | jq -c 'if .time_ns > 31000000001 then .vms = [] else . end' >"$TMP/ended"
+page --baseline "$TMP/ended" --baseline "$TMP/box1"
+is 'nor what is too short' "$(grep -c '<polyline' "$TMP/page")" 0
+# A gain without an interval; what the candidate ran on; long notes.
+ab_file 5 >"$TMP/ab1"
+page --baseline "$TMP/early" --baseline "$TMP/box1" --ab "$TMP/ab1"
+like 'one block in the text' "$(<"$TMP/text")" 'A/B: copy, noncoherent against enforced: 5 %, 95 % interval not known, 1 block'
+like 'and on the page' "$(<"$TMP/page")" 'A/B: copy, 1 blocks, noncoherent against enforced: 5 %, 95 % interval not known\.'
+jq -c '.cpus = 2' "$TMP/box1" >"$TMP/two-cpus"
+page --baseline "$TMP/box1" --candidate "$TMP/two-cpus"
+like 'the CPUs of either side in the text' "$(tail -n 1 "$TMP/text")" '^host: 4 CPUs, kernel 6\.12\.0; of the candidate: 2 CPUs, kernel 6\.12\.0$'
+like 'and on the page' "$(<"$TMP/page")" 'Kernel 6\.12\.0, 4 CPUs; of the candidate kernel 6\.12\.0, 2 CPUs\. Recordings'
+watch_rec $T 100 '[unable + {vm: {id: "100-9", start: 5000, name: ("n" * 1500)}}, dev + {bdf: "0000:02:00.0"}]' >"$TMP/rec"
+page --baseline "$TMP/rec"
+like 'a long note is whole in the text' "$(<"$TMP/text")" 'nn are carried out all the same, and nothing is saved\.'
+like 'and on the page' "$(<"$TMP/page")" 'nn are carried out all the same, and nothing is saved\.</p>'
+
 # ---- the ends of files --------------------------------------------------------------------------
 
 for rec in early box1; do

@@ -218,6 +218,9 @@ bool advice_share(const struct advice_list *l, const struct adv_vm *vm, bool sta
 /* text with each "BDF" replaced by the device's address, malloc()ed; NULL: no memory. */
 char *advice_for(const struct advice *a, const char *text);
 
+/* "5 %, 95 % interval 4 to 6 %" */
+void advice_gain(FILE *f, const struct adv_ab *ab);
+
 void advice_text(FILE *f, const struct advice_list *l);
 /* NULL: no memory, or a number that JSON has no form for. */
 json_t *advice_json(const struct advice_list *l);

@@ -37,9 +37,9 @@ static const char style[] =
 	"@media print{body{max-width:none}h2{break-after:avoid}svg,table{break-inside:avoid}}\n"
 	"</style>\n";
 
-static void put(FILE *f, const char *s)
+static void put_some(FILE *f, const char *s, size_t n)
 {
-	for (; s && *s; s++) {
+	for (; s && n && *s; s++, n--) {
 		switch (*s) {
 		case '<':
 			fputs("&lt;", f);
@@ -57,6 +57,11 @@ static void put(FILE *f, const char *s)
 			fputc(*s, f);
 		}
 	}
+}
+
+static void put(FILE *f, const char *s)
+{
+	put_some(f, s, SIZE_MAX);
 }
 
 /* What lies between the names of ioctls stays readable: those in capitals are set as code. */
@@ -182,43 +187,56 @@ static void plot_line(FILE *f, const struct advice_list *l, const struct adv_vm 
 	fputs("\"/>\n", f);
 }
 
-static double top_share(const struct advice_list *l, const struct adv_vm *vm)
+static double top_share(const struct advice_list *l, const struct adv_vm *vm, bool stall)
 {
 	double top = 0, v;
 
 	for (size_t i = 1; i < vm->times.nr_points; i++) {
-		v = share_of(l, vm, vm->times.points[i].emulation_ns, vm->times.points[i].span_ns);
-		top = v > top ? v : top;
-		v = share_of(l, vm, vm->times.points[i].stall_ns, vm->times.points[i].span_ns);
+		const struct adv_point *p = &vm->times.points[i];
+
+		v = share_of(l, vm, stall ? p->stall_ns : p->emulation_ns, p->span_ns);
 		top = v > top ? v : top;
 	}
 	return top;
 }
 
-static void plot_vm(FILE *f, const struct advice_list *l, const struct adv_side *s,
-		    const struct adv_vm *vm)
+static void plot_shares(FILE *f, const struct advice_list *l, const struct adv_vm *vm, bool has_f,
+			bool has_t)
 {
-	double top = tick_step(top_share(l, vm)) * NR_TICKS;
 	double seconds = (double)(vm->times.last_ns - vm->times.first_ns) / 1e9;
+	double top_f = has_f ? top_share(l, vm, false) : 0;
+	double top_t = has_t ? top_share(l, vm, true) : 0;
+	double top = tick_step(top_f > top_t ? top_f : top_t) * NR_TICKS;
 
 	plot_begin(f, "cost over time", top, "% of the host");
 	for (int i = 0; i <= NR_TICKS; i++)
 		fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.4g s</text>\n",
 			PLOT_L + (double)SPAN_W * i / NR_TICKS, PLOT_H - 14,
 			seconds * i / NR_TICKS);
-	if (vm->times.times_known)
+	if (has_f)
 		plot_line(f, l, vm, false, top, "var(--f)", "");
-	if (vm->times.stalls_known)
+	if (has_t)
 		plot_line(f, l, vm, true, top, "var(--t)", " stroke-dasharray=\"6 3\"");
-	fputs("</svg></div>\n<p class=\"dim\">", f);
+	fputs("</svg></div>\n", f);
+}
+
+/* What the text calls unknown is not drawn. */
+static void plot_vm(FILE *f, const struct advice_list *l, const struct adv_side *s,
+		    const struct adv_vm *vm)
+{
+	double v;
+	bool has_f = advice_share(l, vm, false, &v), has_t = advice_share(l, vm, true, &v);
+
+	if (has_f || has_t)
+		plot_shares(f, l, vm, has_f, has_t);
+	fputs("<p class=\"dim\">", f);
 	put(f, vm->name);
 	fprintf(f,
 		", %s: <span style=\"color:var(--f)\">F, emulation (solid)</span>%s, "
 		"<span style=\"color:var(--t)\">T, stalls of busy CPUs (dashed)</span>%s; "
 		"in per cent of the host's CPU time (%u CPUs%s).</p>\n",
-		s->name, vm->times.times_known ? "" : " not known",
-		vm->times.stalls_known ? "" : " not known", advice_cpus(l, vm)->n,
-		advice_cpus(l, vm)->assumed ? ", assumed" : "");
+		s->name, has_f ? "" : " not known", has_t ? "" : " not known",
+		advice_cpus(l, vm)->n, advice_cpus(l, vm)->assumed ? ", assumed" : "");
 }
 
 /* F, T and M of one device's VM as parts of one bar, with the threshold across it. */
@@ -319,11 +337,9 @@ static void html_notes(FILE *f, const char *notes)
 {
 	while (notes && *notes) {
 		size_t n = strcspn(notes, "\n");
-		char line[1024];
 
-		snprintf(line, sizeof(line), "%.*s", (int)n, notes);
 		fputs("<p class=\"note\">", f);
-		put(f, line);
+		put_some(f, notes, n);
 		fputs("</p>\n", f);
 		notes += n + (notes[n] == '\n');
 	}
@@ -385,6 +401,8 @@ static void html_device(FILE *f, const struct advice *a)
 		put(f, a->ab->policies[1]);
 		fputs(" against ", f);
 		put(f, a->ab->policies[0]);
+		fputs(": ", f);
+		advice_gain(f, a->ab);
 		fputs(".</p>\n", f);
 	}
 	plot_gain(f, a);
@@ -421,9 +439,7 @@ static void html_side(FILE *f, const struct advice_list *l, const struct adv_sid
 	for (size_t i = 0; s && i < s->nr_vms; i++) {
 		const struct adv_vm *vm = &s->vms[i];
 
-		if (vm->times.seen && vm->times.nr_points > 1 &&
-		    vm->times.last_ns > vm->times.first_ns &&
-		    (vm->times.times_known || vm->times.stalls_known))
+		if (vm->times.seen)
 			plot_vm(f, l, s, vm);
 	}
 }
@@ -438,7 +454,13 @@ void advice_html(FILE *f, const struct advice_list *l)
 	fputs("</head>\n<body>\n<h1>No-snoop: which policy for which device</h1>\n<p class=\"dim\">Kernel ",
 	      f);
 	put(f, l->base->kernel ? l->base->kernel : "unknown");
-	fprintf(f, ", %u CPUs%s. Recordings:", l->cpus.n, l->cpus.assumed ? " (assumed)" : "");
+	fprintf(f, ", %u CPUs%s", l->cpus.n, l->cpus.assumed ? " (assumed)" : "");
+	if (l->cand) {
+		fputs("; of the candidate kernel ", f);
+		put(f, l->cand->kernel ? l->cand->kernel : "unknown");
+		fprintf(f, ", %u CPUs%s", l->cand_cpus.n, l->cand_cpus.assumed ? " (assumed)" : "");
+	}
+	fputs(". Recordings:", f);
 	for (size_t i = 0; i < l->base->nr_files; i++) {
 		fputs(" <code>", f);
 		put(f, l->base->files[i].path);

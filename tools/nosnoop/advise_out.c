@@ -40,6 +40,15 @@ static void print_for(FILE *f, const struct advice *a, const char *title, const 
 	free(own);
 }
 
+void advice_gain(FILE *f, const struct adv_ab *ab)
+{
+	fprintf(f, "%.4g %%, 95 %% interval ", ab->mean);
+	if (ab->has_interval)
+		fprintf(f, "%.4g to %.4g %%", ab->lo, ab->hi);
+	else
+		fputs("not known", f);
+}
+
 static void text_device(FILE *f, const struct advice *a)
 {
 	double cost;
@@ -60,12 +69,12 @@ static void text_device(FILE *f, const struct advice *a)
 			fprintf(f, "  note: %s\n", line);
 		free(copy);
 	}
-	if (a->ab)
-		fprintf(f,
-			"  A/B: %s, %s against %s: %.4g %%, 95 %% interval %s%.4g to %.4g %%, %zu blocks\n",
-			a->ab->workload, a->ab->policies[1], a->ab->policies[0], a->ab->mean,
-			a->ab->has_interval ? "" : "not known, ", a->ab->lo, a->ab->hi,
-			a->ab->blocks);
+	if (a->ab) {
+		fprintf(f, "  A/B: %s, %s against %s: ", a->ab->workload, a->ab->policies[1],
+			a->ab->policies[0]);
+		advice_gain(f, a->ab);
+		fprintf(f, ", %zu block%s\n", a->ab->blocks, a->ab->blocks == 1 ? "" : "s");
+	}
 	if (rule_cost(&a->c, &cost))
 		fprintf(f, "  F + T + M: %.4g %% of the host's CPU time\n", cost);
 	fputs("  inputs (* of this row):\n", f);
@@ -89,8 +98,13 @@ void advice_text(FILE *f, const struct advice_list *l)
 	for (int t = 0; t < RULE_NR_THRESHOLDS; t++)
 		fprintf(f, "%s %s %.10g %s", t ? "," : "", rule_threshold_option(t),
 			l->cfg->threshold[t], rule_threshold_unit(t));
-	fprintf(f, "\nhost: %u CPUs%s, kernel %s\n", l->cpus.n, l->cpus.assumed ? " (assumed)" : "",
+	fprintf(f, "\nhost: %u CPUs%s, kernel %s", l->cpus.n, l->cpus.assumed ? " (assumed)" : "",
 		l->base->kernel ? l->base->kernel : "unknown");
+	if (l->cand)
+		fprintf(f, "; of the candidate: %u CPUs%s, kernel %s", l->cand_cpus.n,
+			l->cand_cpus.assumed ? " (assumed)" : "",
+			l->cand->kernel ? l->cand->kernel : "unknown");
+	fputc('\n', f);
 }
 
 static json_t *value_json(const struct rule_value *v)
