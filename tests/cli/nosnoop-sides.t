@@ -104,6 +104,76 @@ for order in "lost early" "early lost"; do
 		--baseline "$TMP/$one" --baseline "$TMP/$two" --baseline "$TMP/box1" --ab "$TMP/ab"
 done
 
+# ---- what box 3 costs ---------------------------------------------------------------------------
+
+# boxed NAME REASON VM [LINE]: a recording whose F and T are no cost of box 3
+boxed() {
+	top_lines $T 11 10 0 0 "$3" "${4:-{\}}" | jq -c '.sum = (.vms[0] | {total, delta})' >"$TMP/rec"
+	fixture "$1" 'R4 keep-1 low' --baseline "$TMP/rec" --baseline "$TMP/box1" --ab "$TMP/ab"
+	is "$1: F, T" "$(jq -c '.devices[0].inputs | [.f, .t | .value]' "$TMP/advice")" '[null,null]'
+	like "$1: why" "$(input f source)" "$2"
+}
+skipping='$c | if $i > 4 then .skips = 1 | .flushes -= 1 else . end'
+for policy in pause force; do
+	boxed "WBINVDs under the policy $policy" 'were skipped.*what box 3 costs was not measured' "{policy: \"$policy\"}"
+	boxed "under $policy for a while" 'were skipped' "{policy: (if \$i == 4 then \"$policy\" else \"none\" end)}"
+done
+boxed 'skipped, nobody knows why' 'were skipped' \
+	"{total: ($skipping), delta: (if \$i == 5 then (\$d | .skips = 1 | .flushes -= 1) else \$d end)}"
+unseen='.flushes = null | .skips = null'
+boxed 'a policy that is not told, by a source that does not see skips' 'whether a policy' \
+	"{total: (\$c | $unseen), delta: (\$d | $unseen)}" '{events: [], events_lost: 0, events_why: null}'
+boxed 'its state is told by the last reading alone' 'known to be non-coherent or not, for less than --min-overlap' \
+	'{noncoherent: (if $i == 10 then true else null end)}'
+boxed 'its state is not told by all readings' 'not recorded all through' '{noncoherent: (if $i == 3 then null else true end)}'
+# Known from 20 s on: 0.3 s in each 10 s of 4 CPUs are 0.75 %, whatever was before.
+top_lines $T 11 10 300000000 0 '{noncoherent: (if $i < 2 then null else true end)}' |
+	jq -c 'if .time_ns < 20000000000 then .vms[0] |= (.total |= (.emulation_ns = 0) | .delta |= (.emulation_ns = 0)) | .sum = (.vms[0] | {total, delta}) else . end' >"$TMP/rec"
+advise --baseline "$TMP/rec" --baseline "$TMP/box1"
+is 'its state is told from a reading on: F and T are from there' "$(jq -c '[.vms[0].seconds, .devices[0].inputs.f.value]' "$TMP/advice")" '[80,0.75]'
+
+# ---- stalls of which the VM is not known --------------------------------------------------------
+
+# 0.4 s of stalls in each 10 s of 4 CPUs are 1 %, by one of several VMs; 0.1 s more are the VM's own, 0.25 %.
+shared='if $i == 0 then {} else {sum: {total: ($c + {stall_ns: ($c.stall_ns + 400000000 * $i)}), delta: ($d + {stall_ns: ($d.stall_ns + 400000000)})}} end'
+top_lines $T 11 10 0 100000000 '{}' "$shared" >"$TMP/rec"
+fixture 'stalls by one of several VMs' 'R4 keep-1 high' --baseline "$TMP/rec" --baseline "$TMP/box1" --ab "$TMP/ab"
+is 'may be this one: T' "$(input t)" 1.25
+like 'and its source says so' "$(input t source)" 'by one of several VMs'
+watch_rec $T 100 '[unable]' >"$TMP/unable"
+fixture 'which are not called recoverable' 'R1 kernel-waste high' --baseline "$TMP/rec" --baseline "$TMP/unable"
+like 'but the rest is' "$(jq -r '.devices[0].notes[]' "$TMP/advice")" 'Recoverable: 0\.25 %'
+# Another VM that ended took its own stalls with it.
+top_lines $T 11 10 0 100000000 '{}' 'if $i == 0 then {} else {sum: {total: ($c + {stall_ns: ($c.stall_ns + 7000)}),
+	delta: ($d + {stall_ns: ($d.stall_ns + if $i == 1 then 7000 else 0 end)})}} end' |
+	jq -c 'if .time_ns == 11000000000 then .vms += [.vms[0] | .id = "200-9" | .pid = 200 | .name = "gone" | .ended = true |
+		.total |= (map_values(if . then 0 else null end) | .stall_ns = 7000) | .delta = .total] else . end' >"$TMP/rec"
+advise --baseline "$TMP/rec" --baseline "$TMP/box1"
+is 'what an ended VM caused is not shared' "$(input t)" 0.25
+
+# ---- several recordings of wbinvdtop in one file ------------------------------------------------
+
+idle='map_values(if . then 0 else null end)'
+top_lines $T 11 10 0 0 | jq -c ".vms[0] |= (.total |= $idle | .delta |= $idle) | .sum = (.vms[0] | {total, delta})" >"$TMP/idle"
+top_lines $((T + 1100)) 11 10 1200000000 0 | jq -c '.time_ns += 1100000000000' | tail -n +2 >"$TMP/second"
+watch_rec $T 1200 '[dev + {snoop_control: true}]' '{vms: [{id: "100-9", start: 5000, name: "web01", flush_ns: 0}]}' >"$TMP/long"
+tail -n +2 "$TMP/idle" | cat - "$TMP/second" >"$TMP/rec"
+fixture 'two runs of wbinvdtop --json' 'R4 keep-1 low' --baseline "$TMP/rec" --baseline "$TMP/long" --ab "$TMP/ab"
+like 'and why' "$(input f source)" 'lines of wbinvdtop.s recording are missing, or it is several'
+is 'nor is it in the list' "$(jq -c '.vms[0] | [.f, .t]' "$TMP/advice")" '[null,null]'
+fixture 'unless another recording has no gap' 'R4 keep-1 high' --baseline "$TMP/rec" --baseline "$TMP/second" --baseline "$TMP/long" --ab "$TMP/ab"
+is 'then F is of that one' "$(input f)" 3
+sed 5d "$TMP/early" >"$TMP/rec"
+advise --baseline "$TMP/rec" --baseline "$TMP/box1"
+is 'a line that is missing' "$(input f)" null
+{
+	top_lines $T 11 10 10000000 0
+	jq -c '.vms[0] |= (.total.exits += 90 | .total.flushes += 90 | .delta.exits += 90 | .delta.flushes += 90 | .total.cpus_flushed += 180) |
+		.sum = (.vms[0] | {total, delta})' "$TMP/second"
+} >"$TMP/rec"
+refused 'two runs, the second with more' 2 'line 12: sum\.delta\.exits is more than sum\.total grew by: another recording begins here' \
+	"$TOOL" advise --baseline "$TMP/rec" --baseline "$TMP/long"
+
 # ---- the order of the files ---------------------------------------------------------------------
 
 # A list is of one moment; a recording knows what was in the time in common.

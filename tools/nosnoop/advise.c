@@ -199,6 +199,8 @@ static const char *why_lacking(const struct adv_times *t)
 		return "WBINVDs were lost: the recording does not count all";
 	if (t->untimed)
 		return "of some WBINVDs only one end was seen: the recording does not time all";
+	if (t->gap)
+		return "lines of wbinvdtop's recording are missing, or it is several: give one without a gap";
 	return t->went_back ? "the recording's counters go back" : NULL;
 }
 
@@ -212,6 +214,14 @@ bool advice_share(const struct advice_list *l, const struct adv_vm *vm, bool sta
 	span = (double)(vm->times.last_ns - vm->times.first_ns) * advice_cpus(l, vm)->n;
 	*pct = 100 * (double)(stall ? vm->times.stall_ns : vm->times.emulation_ns) / span;
 	return true;
+}
+
+/* What T has of stalls by one of several VMs: another's, perhaps. */
+static double shared_share(const struct advice_list *l, const struct adv_vm *vm)
+{
+	double span = (double)(vm->times.last_ns - vm->times.first_ns) * advice_cpus(l, vm)->n;
+
+	return 100 * (double)vm->times.shared_ns / span;
 }
 
 /* From nosnoop's recordings alone. */
@@ -242,7 +252,7 @@ static const char *why_no_m(const struct adv_vm *vm)
 static const char *why_no_share(const struct advice_list *l, const struct adv_vm *vm, bool stall)
 {
 	if (vm && vm->times.seen && !lasts(l, vm))
-		return "its VM was there for less than --min-overlap";
+		return "its VM was there, and known to be non-coherent or not, for less than --min-overlap";
 	if (vm && vm->times.seen && why_lacking(&vm->times))
 		return why_lacking(&vm->times);
 	return stall ? "no recording of the device's VM tells stalls" :
@@ -260,8 +270,16 @@ static const char *why_no_box3(const struct advice *a, const struct adv_dev *d, 
 	if (ability(d) != TRI_NO && (d->box == 1 || d->box == 2))
 		return "the device was blocked when that was recorded: what box 3 costs was not measured";
 	/* Of M only nosnoop's recordings tell, which do not know the VM's state: F and T are unknown then. */
-	if (a->vm->noncoherent == TRI_UNKNOWN && !flushes && a->vm->times.seen)
+	if (flushes || !a->vm->times.seen)
+		return NULL;
+	if (!a->vm->times.state_told)
 		return "whether its VM was non-coherent was not recorded";
+	if (a->vm->times.state_untold)
+		return "whether its VM was non-coherent was not recorded all through";
+	if (a->vm->skipped)
+		return "WBINVDs of its VM were skipped in all or part of the recording, by a policy or as it was coherent between two readings: what box 3 costs was not measured";
+	if (a->vm->times.policy_untold)
+		return "whether a policy had the VM's WBINVDs skipped was not recorded: give a recording of wbinvdtop --source fentry";
 	return NULL;
 }
 
@@ -293,6 +311,9 @@ static void set_costs(const struct advice_list *l, struct advice *a, const struc
 		rule_set_number(&a->c, RULE_f, v, origin, source);
 	else
 		a->c.in[RULE_f].source = why_no_share(l, a->vm, false);
+	if (a->vm && a->vm->times.shared_ns && origin == RULE_MEASURED)
+		source =
+			"wbinvdtop's recording, with stalls by one of several VMs, which may be another";
 	if (not_box3)
 		a->c.in[RULE_t].source = not_box3;
 	else if (advice_share(l, a->vm, true, &v))
@@ -492,10 +513,14 @@ static int add_notes(const struct advice_list *l, struct advice *a)
 			"It is in box 3 now: its address space lets no-snoop pass, though the IOMMU could block it. Box 1 is there without IOMMU_IOAS_ALLOC_NONCOHERENT.");
 
 	if (!err && !strcmp(a->r.verdict, "kernel-waste") &&
-	    advice_share(l, a->base_vm, false, &f) && advice_share(l, a->base_vm, true, &t))
-		err = note(a,
-			   "Recoverable: %.4g %% of the host's CPU time (F %.4g %% + T %.4g %%).",
-			   f + t, f, t);
+	    advice_share(l, a->base_vm, false, &f) && advice_share(l, a->base_vm, true, &t)) {
+		t -= shared_share(l, a->base_vm);
+		err = note(
+			a, "Recoverable: %.4g %% of the host's CPU time (F %.4g %% + T %.4g %%%s).",
+			f + t, f, t,
+			a->base_vm->times.shared_ns ? " without the stalls by one of several VMs" :
+						      "");
+	}
 	if (!err && l->cand && a->base_vm && a->vm && a->vm != a->base_vm &&
 	    advice_share(l, a->base_vm, false, &f) && advice_share(l, a->vm, false, &t))
 		err = note(a, "F went from %.4g %% in the baseline to %.4g %% in the candidate.", f,

@@ -20,7 +20,7 @@ enum tri { TRI_UNKNOWN = -1, TRI_NO = 0, TRI_YES = 1 };
 enum coverage { COVERAGE_UNKNOWN = -1, COVERAGE_NONE, COVERAGE_PARTIAL, COVERAGE_FULL };
 
 struct adv_point {
-	int64_t wall_ns;
+	uint64_t time_ns;
 	uint64_t span_ns; /* since the point before */
 	uint64_t emulation_ns, stall_ns;
 };
@@ -28,10 +28,15 @@ struct adv_point {
 /* What one recording of wbinvdtop tells of a VM: its counters began with it. */
 struct adv_times {
 	bool seen;
-	int64_t first_ns, last_ns; /* wall clock of the readings in the time in common */
+	uint64_t first_ns, last_ns; /* CLOCK_MONOTONIC of the readings in the time in common */
 	bool times_known, stalls_known;
-	bool lost, untimed, went_back; /* the counters are not all that there was */
-	uint64_t emulation_first, emulation_ns, stall_first, stall_ns, untimed_first;
+	bool lost, untimed, went_back, gap; /* the counters are not all that there was */
+	bool state_told,
+		state_untold; /* non-coherent or not: at the first reading; not at a later one */
+	bool policy_untold;
+	uint64_t emulation_first, emulation_ns, untimed_first, skips_first;
+	/* Stalls: with those by one of several VMs, which may be this one. */
+	uint64_t stall_first, stall_ns, shared_first, shared_ns;
 	struct adv_point *points;
 	size_t nr_points;
 };
@@ -43,6 +48,7 @@ struct adv_vm {
 	char *name;
 	enum tri noncoherent;
 	bool was_coherent;	/* at some reading */
+	bool skipped;		/* a policy had some of its WBINVDs skipped, or may have */
 	int64_t noncoherent_ns; /* wall clock of the reading that noncoherent is of */
 	struct adv_times times; /* of the recording that is taken */
 	struct adv_times now;	/* of the one at hand */

@@ -155,7 +155,7 @@ static double share_of(const struct advice_list *l, const struct adv_vm *vm, uin
 
 static double plot_x(const struct adv_vm *vm, const struct adv_point *p)
 {
-	return PLOT_L + SPAN_W * (double)(p->wall_ns - vm->times.first_ns) /
+	return PLOT_L + SPAN_W * (double)(p->time_ns - vm->times.first_ns) /
 				(double)(vm->times.last_ns - vm->times.first_ns);
 }
 

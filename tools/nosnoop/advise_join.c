@@ -175,18 +175,20 @@ void side_vm_noncoherent(struct adv_vm *vm, int64_t wall_ns, bool noncoherent)
 /* The one that lacks nothing, else the one that tells more, else the longer, else the one with the higher cost. */
 static int told(const struct adv_times *t)
 {
-	return 4 * !(t->lost || t->untimed || t->went_back) + t->times_known + t->stalls_known;
+	return 8 * !(t->lost || t->untimed || t->went_back || t->gap) +
+	       4 * (t->state_told && !t->state_untold && !t->policy_untold) + t->times_known +
+	       t->stalls_known;
 }
 
 static bool tells_more(const struct adv_times *a, const struct adv_times *b)
 {
 	int known = told(a) - told(b);
-	int64_t span = (a->last_ns - a->first_ns) - (b->last_ns - b->first_ns);
+	uint64_t span = a->last_ns - a->first_ns, other = b->last_ns - b->first_ns;
 
 	if (!b->seen || known)
 		return !b->seen || known > 0;
-	if (span)
-		return span > 0;
+	if (span != other)
+		return span > other;
 	return a->emulation_ns + a->stall_ns > b->emulation_ns + b->stall_ns;
 }
 

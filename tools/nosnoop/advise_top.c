@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../lib/devices.h"
 #include "../lib/log.h"
@@ -17,6 +18,8 @@ struct top {
 	bool begun;
 	/* The least that it tells since its first and since its last reading in the time in common. */
 	uint64_t lost_first, lost_last;
+	uint64_t ended_ns;  /* stalls by VMs that are not listed any more */
+	uint64_t shared_ns; /* stalls of which the VM is not known */
 };
 
 static int add_device(const struct top *t, int64_t wall_ns, const struct wb_vm *vm,
@@ -56,7 +59,7 @@ static int add_device(const struct top *t, int64_t wall_ns, const struct wb_vm *
 	return side_dev_owner(d, side_when(s, wall_ns, true), vm->id, vm->start);
 }
 
-static int add_point(struct adv_times *t, int64_t wall_ns, const struct wb_counters *c)
+static int add_point(struct adv_times *t, uint64_t time_ns, const struct wb_counters *c)
 {
 	struct adv_point *p, *grown = side_grow(t->points, &t->nr_points, sizeof(*grown));
 	uint64_t emulation = c->emulation_ns - t->emulation_first;
@@ -66,13 +69,13 @@ static int add_point(struct adv_times *t, int64_t wall_ns, const struct wb_count
 		return -ENOMEM;
 	t->points = grown;
 	p = &grown[t->nr_points - 1];
-	p->wall_ns = wall_ns;
+	p->time_ns = time_ns;
 	if (c->emulation_ns < t->emulation_first + t->emulation_ns ||
 	    c->stall_ns < t->stall_first + t->stall_ns) {
 		t->went_back = true;
 		return 0;
 	}
-	p->span_ns = wall_ns > t->last_ns ? wall_ns - t->last_ns : 0;
+	p->span_ns = time_ns - t->last_ns;
 	p->emulation_ns = emulation - t->emulation_ns;
 	p->stall_ns = stall - t->stall_ns;
 	t->emulation_ns = emulation;
@@ -80,24 +83,56 @@ static int add_point(struct adv_times *t, int64_t wall_ns, const struct wb_count
 	return 0;
 }
 
-static int add_times(struct adv_times *t, const struct wb_snapshot *snap, const struct wb_vm *w)
+/* What there was before the VM's state was told is the cost of nobody knows what. */
+static void add_state(struct adv_times *t, const struct wb_vm *w)
+{
+	bool told = w->noncoherent != WB_UNKNOWN;
+
+	if (told && t->seen && !t->state_told) {
+		free(t->points);
+		memset(t, 0, sizeof(*t));
+	}
+	if (told && !t->seen)
+		t->state_told = true;
+	t->state_untold |= !told && t->state_told;
+}
+
+/* One that was skipped costs less than one in box 3.  A source that sees the outcome sees that, too. */
+static bool may_be_skipped(const struct wb_snapshot *snap, const struct wb_vm *w)
+{
+	return w->policy == WB_POLICY_UNKNOWN && !(snap->known & WB_KNOWN_OUTCOME) &&
+	       snap->known & (WB_KNOWN_POLICY | WB_KNOWN_EVENTS);
+}
+
+static int add_times(const struct top *top, struct adv_vm *vm, const struct wb_snapshot *snap,
+		     const struct wb_vm *w)
 {
 	struct wb_counters c = vm_total(w);
+	struct adv_times *t = &vm->now;
 	int err;
 
+	add_state(t, w);
+	c.stall_ns += top->shared_ns;
 	if (!t->seen) {
 		t->seen = true;
-		t->first_ns = t->last_ns = snap->wall_ns;
+		t->first_ns = t->last_ns = snap->time_ns;
 		t->emulation_first = c.emulation_ns;
 		t->stall_first = c.stall_ns;
 		t->untimed_first = c.untimed;
+		t->skips_first = c.skips;
+		t->shared_first = top->shared_ns;
 		t->times_known = t->stalls_known = true;
 	}
 	t->times_known &= !!(snap->known & WB_KNOWN_TIME);
 	t->stalls_known &= !!(snap->known & WB_KNOWN_STALL);
 	t->untimed |= c.untimed > t->untimed_first;
-	err = add_point(t, snap->wall_ns, &c);
-	t->last_ns = snap->wall_ns;
+	vm->skipped |= c.skips > t->skips_first || w->policy == WB_POLICY_FORCE ||
+		       w->policy == WB_POLICY_PAUSE;
+	t->policy_untold |= may_be_skipped(snap, w);
+	if (top->shared_ns > t->shared_first)
+		t->shared_ns = top->shared_ns - t->shared_first;
+	err = add_point(t, snap->time_ns, &c);
+	t->last_ns = snap->time_ns;
 	return err;
 }
 
@@ -116,7 +151,7 @@ static int add_vm(const struct top *t, const struct wb_snapshot *snap, const str
 			return -ENOMEM;
 		if (w->noncoherent != WB_UNKNOWN)
 			side_vm_noncoherent(vm, snap->wall_ns, w->noncoherent == WB_YES);
-		err = add_times(&vm->now, snap, w);
+		err = add_times(t, vm, snap, w);
 	}
 	for (size_t i = 0; !err && i < w->nr_devices; i++)
 		err = add_device(t, snap->wall_ns, w, &w->devices[i]);
@@ -135,12 +170,36 @@ static void add_lost(struct top *t, uint64_t lost, bool inside)
 	t->begun = true;
 }
 
+/* What the sum has beyond the VMs is of one of several, or of one that is not listed. */
+static void add_shared(struct top *t, const struct wb_snapshot *snap)
+{
+	uint64_t sum = snapshot_sum(snap).stall_ns, listed = t->ended_ns;
+
+	for (size_t i = 0; i < snap->nr_vms; i++) {
+		uint64_t stall = vm_total(&snap->vms[i]).stall_ns;
+
+		listed += stall;
+		t->ended_ns += snap->vms[i].ended ? stall : 0;
+	}
+	t->shared_ns = sum > listed ? sum - listed : 0;
+}
+
+/* Of what was between two readings nothing is known: two recordings may have been made one. */
+static void add_gap(const struct top *t, const struct wb_snapshot *snap)
+{
+	for (size_t i = 0; snap->gap_ns && i < t->s->nr_vms; i++)
+		t->s->vms[i].now.gap |= t->s->vms[i].now.seen;
+}
+
 static int add_snapshot(struct top *t, const struct wb_snapshot *snap)
 {
 	bool inside = snap->wall_ns >= t->s->from_ns && snap->wall_ns <= t->s->to_ns;
 	int err = 0;
 
 	add_lost(t, snap->lost, inside);
+	add_shared(t, snap);
+	if (inside)
+		add_gap(t, snap);
 	for (size_t i = 0; !err && i < snap->nr_vms; i++)
 		err = add_vm(t, snap, &snap->vms[i], inside);
 	return err;
