@@ -174,6 +174,43 @@ is 'a line that is missing' "$(input f)" null
 refused 'two runs, the second with more' 2 'line 12: sum\.delta\.exits is more than sum\.total grew by: another recording begins here' \
 	"$TOOL" advise --baseline "$TMP/rec" --baseline "$TMP/long"
 
+# ---- the wall clock -----------------------------------------------------------------------------
+
+# later SECONDS: of what is from 50 s on of a recording
+later() {
+	jq -c 'if .time_ns > 50000000001 then .time = (((.time[0:19] + "Z") | fromdate + $s) | todate | rtrimstr("Z")) + ".000000000Z" else . end' \
+		--argjson s "$1"
+}
+stepped='time has moved by 3600\.0 s against time_ns: the clock was set, or the host slept'
+later 3600 <"$TMP/early" >"$TMP/rec"
+refused 'a wall clock that is set, of wbinvdtop' 2 "rec: in the line 50\.0 s behind the first, $stepped" "$TOOL" advise --baseline "$TMP/rec" --baseline "$TMP/box1"
+later 3600 <"$TMP/box1" >"$TMP/rec"
+refused 'of nosnoop' 2 "rec: in the line 100\.0 s behind the first, $stepped" "$TOOL" advise --baseline "$TMP/rec"
+later -2 <"$TMP/box1" >"$TMP/rec"
+refused 'backwards' 2 'by -2\.0 s against' "$TOOL" advise --baseline "$TMP/rec"
+# Of 100 s by a clock that gained one, 2 s are 0.5 % of 4 CPUs.
+later 1 <"$TMP/early" >"$TMP/rec"
+later 1 <"$TMP/box1" >"$TMP/rec2"
+advise --baseline "$TMP/rec" --baseline "$TMP/rec2"
+is 'a leap second is none, and in no length' "$(jq -c '[.vms[0].seconds, .devices[0].inputs.f.value]' "$TMP/advice")" '[100,0.5]'
+
+# ---- lists in the file of a recording -----------------------------------------------------------
+
+watch_rec $T 10 '[dev + {snoop_control: null}]' '{requests: counting(0)}' >"$TMP/brief"
+for from in -1000 1000; do
+	watch_rec $((T + from)) 0 '[dev + {snoop_control: null}]' | head -n 1 | jq -c '.command = "list" | del(.vms)' >"$TMP/moment$from"
+done
+for files in 'moment-1000 brief' 'brief moment1000'; do
+	(cd "$TMP" && eval "cat $files" >rec)
+	refused "no time is watched with a list: $files" 2 'rec was not watched for (990|1000)\.0 s' "$TOOL" advise --baseline "$TMP/rec"
+done
+cat "$TMP/moment-1000" "$TMP/brief" "$TMP/moment1000" >"$TMP/rec"
+refused 'a recording between two lists' 2 'rec begins and ends with what nosnoop list tells' "$TOOL" advise --baseline "$TMP/rec"
+cat "$TMP/moment-1000" "$TMP/long" "$TMP/moment1000" >"$TMP/rec"
+refused 'long or not' 2 'rec begins and ends with what nosnoop list tells' "$TOOL" advise --baseline "$TMP/rec"
+cat "$TMP/moment-1000" "$TMP/long" >"$TMP/rec"
+fixture 'a list before a recording that is long enough' 'R3 keep-1-unmeasured medium' --baseline "$TMP/rec"
+
 # ---- the order of the files ---------------------------------------------------------------------
 
 # A list is of one moment; a recording knows what was in the time in common.

@@ -106,9 +106,18 @@ struct adv_file {
 	uint64_t missed_ns; /* in the time in common nobody watched for so long */
 };
 
+/* How the wall clock of a recording and CLOCK_MONOTONIC went on. */
+struct adv_clock {
+	bool begun;
+	uint64_t first_ns, offset_ns; /* the latter modulo 2^64 */
+	int64_t step_ns;	      /* the first step of more than a second; 0: none */
+	uint64_t step_at_ns;	      /* CLOCK_MONOTONIC */
+};
+
 /* The recording of nosnoop watch at hand. */
 struct adv_track {
 	bool begun, gap;
+	struct adv_clock clock;
 	int64_t wall_ns; /* of the line before */
 	uint64_t time_ns;
 	uint64_t covered_ns;

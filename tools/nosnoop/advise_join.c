@@ -244,23 +244,41 @@ void side_free(struct adv_side *s)
 	memset(s, 0, sizeof(*s));
 }
 
-void side_begin(struct adv_side *s)
+/* Nobody sets CLOCK_MONOTONIC, and it stops while the host sleeps. */
+void clock_goes_on(struct adv_clock *c, bool anew, int64_t wall_ns, uint64_t time_ns)
 {
-	memset(&s->track, 0, sizeof(s->track));
-	for (size_t i = 0; i < s->nr_devs; i++)
-		s->devs[i].ops = s->devs[i].blocking_ops = s->devs[i].requests_here = 0;
+	uint64_t offset = (uint64_t)wall_ns - time_ns;
+	int64_t step;
+
+	if (!c->begun)
+		c->first_ns = time_ns;
+	if (!c->begun || anew)
+		c->offset_ns = offset;
+	c->begun = true;
+	step = (int64_t)(offset - c->offset_ns);
+	/* A leap second is none. */
+	if (c->step_ns || (step <= NSEC_PER_SEC && step >= -NSEC_PER_SEC))
+		return;
+	c->step_ns = step;
+	c->step_at_ns = time_ns;
 }
 
-void side_end(struct adv_side *s, struct adv_file *file)
+int clock_check(const struct adv_clock *c, const char *path)
 {
-	const struct adv_track *t = &s->track;
+	if (!c->step_ns)
+		return 0;
+	log_err("%s: in the line %.1f s behind the first, time has moved by %.1f s against time_ns: the clock was set, or the host slept; give the lines before that one, or those from it on",
+		path, (double)(int64_t)(c->step_at_ns - c->first_ns) / NSEC_PER_SEC,
+		(double)c->step_ns / NSEC_PER_SEC);
+	return -EINVAL;
+}
 
-	file->missed_ns = t->missed_ns;
-	s->gap |= t->gap;
-	if (!t->gap && t->covered_ns > s->unbroken_ns)
-		s->unbroken_ns = t->covered_ns;
+void side_begin(struct adv_side *s, const struct adv_file *file)
+{
+	memset(&s->track, 0, sizeof(s->track));
+	s->track.wall_ns = file->first_ns;
 	for (size_t i = 0; i < s->nr_devs; i++)
-		s->devs[i].untold |= s->devs[i].ops > s->devs[i].blocking_ops;
+		s->devs[i].ops = s->devs[i].blocking_ops = s->devs[i].requests_here = 0;
 }
 
 static uint64_t in_common(const struct adv_side *s, int64_t from_ns, int64_t to_ns)
@@ -272,17 +290,41 @@ static uint64_t in_common(const struct adv_side *s, int64_t from_ns, int64_t to_
 	return to_ns > from_ns ? to_ns - from_ns : 0;
 }
 
+int side_end(struct adv_side *s, struct adv_file *file)
+{
+	const struct adv_track *t = &s->track;
+
+	file->missed_ns = t->missed_ns;
+	if (t->begun)
+		file->missed_ns += in_common(s, t->wall_ns, file->last_ns);
+	if (t->begun && file->is_list) {
+		log_err("%s begins and ends with what nosnoop list tells of a moment, and is of nosnoop watch in between: give the two as files of their own",
+			file->path);
+		return -EINVAL;
+	}
+	s->gap |= t->gap;
+	if (!t->gap && t->covered_ns > s->unbroken_ns)
+		s->unbroken_ns = t->covered_ns;
+	for (size_t i = 0; i < s->nr_devs; i++)
+		s->devs[i].untold |= s->devs[i].ops > s->devs[i].blocking_ops;
+	return clock_check(&t->clock, file->path);
+}
+
 uint64_t side_watched(struct adv_side *s, int64_t wall_ns, uint64_t time_ns, uint64_t interval_ns)
 {
 	int64_t from_ns = wall_ns - (int64_t)interval_ns;
 	struct adv_track *t = &s->track;
 
 	/* By the clock that nobody sets; a line of another recording does not even begin there. */
-	if (t->begun && t->time_ns + interval_ns != time_ns) {
+	bool follows = t->begun && t->time_ns + interval_ns == time_ns;
+
+	if (!follows)
 		t->missed_ns += in_common(s, t->wall_ns, from_ns);
-		/* Whether the bit stayed blocked is asked of the whole recording. */
-		t->gap = true;
-	}
+	/* Whether the bit stayed blocked is asked of the whole recording. */
+	t->gap |= t->begun && !follows;
+	/* Recordings of other versions do not tell it. */
+	if (time_ns)
+		clock_goes_on(&t->clock, !follows, wall_ns, time_ns);
 	t->begun = true;
 	t->wall_ns = wall_ns;
 	t->time_ns = time_ns;

@@ -722,8 +722,7 @@ int recording_read(struct adv_side *s, struct adv_file *file)
 
 	if (!file->is_watch)
 		return top_read(s, file->path);
-	side_begin(s);
+	side_begin(s, file);
 	err = each_line(file->path, on_watch_line, &w);
-	side_end(s, file);
-	return err;
+	return err ? err : side_end(s, file);
 }

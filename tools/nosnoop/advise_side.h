@@ -42,12 +42,19 @@ int side_dev_owner(struct adv_dev *d, struct adv_when when, const char *id, uint
 void side_dev_box(struct adv_dev *d, struct adv_when when, int box);
 void side_vm_noncoherent(struct adv_vm *vm, int64_t wall_ns, bool noncoherent);
 
+/*
+ * A line of a recording, by both clocks; they begin anew behind a gap.  Then,
+ * whether they went on alike: -EINVAL after a sentence.
+ */
+void clock_goes_on(struct adv_clock *c, bool anew, int64_t wall_ns, uint64_t time_ns);
+int clock_check(const struct adv_clock *c, const char *path);
+
 /* A recording of wbinvdtop ends: of each VM, one recording is taken, as the counters of two do not add up. */
 void side_end_times(struct adv_side *s, bool lost);
 
-/* A recording begins, and ends: what is counted since its start is its own. */
-void side_begin(struct adv_side *s);
-void side_end(struct adv_side *s, struct adv_file *file);
+/* A recording begins, and ends: what is counted since its start is its own.  As clock_check(). */
+void side_begin(struct adv_side *s, const struct adv_file *file);
+int side_end(struct adv_side *s, struct adv_file *file);
 
 /*
  * A line of watch, which stands for the interval before it.  What lies between

@@ -18,6 +18,7 @@ struct top {
 	bool begun;
 	/* The least that it tells since its first and since its last reading in the time in common. */
 	uint64_t lost_first, lost_last;
+	struct adv_clock clock;
 	uint64_t ended_ns;  /* stalls by VMs that are not listed any more */
 	uint64_t shared_ns; /* stalls of which the VM is not known */
 };
@@ -196,6 +197,7 @@ static int add_snapshot(struct top *t, const struct wb_snapshot *snap)
 	bool inside = snap->wall_ns >= t->s->from_ns && snap->wall_ns <= t->s->to_ns;
 	int err = 0;
 
+	clock_goes_on(&t->clock, snap->gap_ns, snap->wall_ns, snap->time_ns);
 	add_lost(t, snap->lost, inside);
 	add_shared(t, snap);
 	if (inside)
@@ -232,5 +234,5 @@ int top_read(struct adv_side *s, const char *path)
 	side_end_times(s, t.lost_last > t.lost_first);
 	if (err == -ENOMEM)
 		log_err("out of memory");
-	return err == -ENODATA ? 0 : err;
+	return err == -ENODATA ? clock_check(&t.clock, path) : err;
 }
