@@ -161,11 +161,19 @@ tail -n +2 "$TMP/idle" | cat - "$TMP/second" >"$TMP/rec"
 fixture 'two runs of wbinvdtop --json' 'R4 keep-1 low' --baseline "$TMP/rec" --baseline "$TMP/long" --ab "$TMP/ab"
 like 'and why' "$(input f source)" 'lines of wbinvdtop.s recording are missing, or it is several'
 is 'nor is it in the list' "$(jq -c '.vms[0] | [.f, .t]' "$TMP/advice")" '[null,null]'
-fixture 'unless another recording has no gap' 'R4 keep-1 high' --baseline "$TMP/rec" --baseline "$TMP/second" --baseline "$TMP/long" --ab "$TMP/ab"
-is 'then F is of that one' "$(input f)" 3
-sed 5d "$TMP/early" >"$TMP/rec"
-advise --baseline "$TMP/rec" --baseline "$TMP/box1"
+fixture 'but not of the time of the second alone' 'R4 keep-1 high' --baseline "$TMP/rec" --baseline "$TMP/second" --baseline "$TMP/long" --ab "$TMP/ab"
+is 'whose F it is' "$(input f)" 3
+sed 5d "$TMP/early" >"$TMP/missing"
+advise --baseline "$TMP/missing" --baseline "$TMP/box1"
 is 'a line that is missing' "$(input f)" null
+top_lines $T 11 10 200000000 100000000 '{noncoherent: (if $i == 3 then null else true end)}' >"$TMP/untold"
+for other in missing untold; do
+	whole() {
+		advise "$@"
+		is "unless another recording has all (${*//$TMP\//})" "$(input f)" 0.5
+	}
+	orders whole "$TMP/$other" "$TMP/early" "$TMP/box1"
+done
 {
 	top_lines $T 11 10 10000000 0
 	jq -c '.vms[0] |= (.total.exits += 90 | .total.flushes += 90 | .delta.exits += 90 | .delta.flushes += 90 | .total.cpus_flushed += 180) |
