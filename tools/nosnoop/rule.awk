@@ -3,6 +3,8 @@
 
 function strip(s)
 {
+	gsub(/\]\(#[^)]*\)/, "", s) # links within the page
+	gsub(/\[/, "", s)
 	gsub(/`/, "", s)
 	gsub(/^[ \t]+|[ \t]+$/, "", s)
 	return s
