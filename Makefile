@@ -142,20 +142,28 @@ $(OUT)/unit/%: tests/unit/%.c $(OUT)/wbinvdtop.a $(OUT)/wbinvdbench.a $(OUT)/lib
 	$(say) TEST $@
 	$(Q)$(CC) $(ALLCFLAGS) -Itools $< $(filter %.a,$^) -o $@ -lcmocka $(CURSES) $(LDLIBS)
 
-# Fuzzers want every source instrumented: they compile their own copies.
-FUZZSRC := $(wildcard tools/lib/*.c) $(filter-out %/main.c %/bpf_obj.c %/bpf_read.c %/bpf_victims.c %/src_bpf.c %/src_told.c,$(wildcard tools/wbinvdtop/*.c))
-NSFUZZSRC := $(wildcard tools/lib/*.c) $(filter-out %/main.c,$(wildcard tools/nosnoop/*.c))
-$(OUT)/fuzz/fuzz_nosnoop: tests/fuzz/fuzz_nosnoop.c $(NSFUZZSRC) $(OUT)/rule_table.h $(OUT)/dmalog.skel.h $(OUT)/cfgwrite.skel.h
-	@mkdir -p $(@D)
-	$(say) FUZZ $@
-	$(Q)$(CLANG) -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -g -O1 -I$(OUT) \
-		-fsanitize=fuzzer,address,undefined -Itools -Itools/lib $(filter %.c,$^) -o $@ $(LDLIBS)
+# Fuzzers want every source instrumented: they have objects of their own.
+FUZZCC	= $(CLANG) -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -g -O1 -I$(OUT) -Itools -Itools/lib -MMD -MP
+FUZZLIB	:= $(patsubst tools/%.c,$(OUT)/fuzz/obj/%.o,$(wildcard tools/lib/*.c))
+FUZZTOP	:= $(patsubst tools/%.c,$(OUT)/fuzz/obj/%.o,$(filter-out %/main.c %/bpf_obj.c %/bpf_read.c %/bpf_victims.c %/src_bpf.c %/src_told.c, \
+	   $(wildcard tools/wbinvdtop/*.c)))
+FUZZNS	:= $(patsubst tools/%.c,$(OUT)/fuzz/obj/%.o,$(filter-out %/main.c,$(wildcard tools/nosnoop/*.c)))
+$(OUT)/fuzz/obj/lib/dmalog.o: $(OUT)/dmalog.skel.h
+$(OUT)/fuzz/obj/nosnoop/guestwrites.o: $(OUT)/cfgwrite.skel.h
+$(FUZZNS): $(OUT)/rule_table.h
 
-$(OUT)/fuzz/%: tests/fuzz/%.c $(FUZZSRC) $(OUT)/dmalog.skel.h
+$(OUT)/fuzz/obj/%.o: tools/%.c | $(OUT)/.deps
 	@mkdir -p $(@D)
+	$(say) CC $@
+	$(Q)$(FUZZCC) -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
+
+$(OUT)/fuzz/fuzz_nosnoop: tests/fuzz/fuzz_nosnoop.c $(FUZZLIB) $(FUZZNS)
 	$(say) FUZZ $@
-	$(Q)$(CLANG) -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -g -O1 -I$(OUT) \
-		-fsanitize=fuzzer,address,undefined -Itools -Itools/lib $(filter %.c,$^) -o $@ $(CURSES) $(LDLIBS)
+	$(Q)$(FUZZCC) -fsanitize=fuzzer,address,undefined $< $(filter %.o,$^) -o $@ $(LDLIBS)
+
+$(OUT)/fuzz/%: tests/fuzz/%.c $(FUZZLIB) $(FUZZTOP)
+	$(say) FUZZ $@
+	$(Q)$(FUZZCC) -fsanitize=fuzzer,address,undefined $< $(filter %.o,$^) -o $@ $(CURSES) $(LDLIBS)
 
 $(OUT)/man/%: tools/man/%.rst $(wildcard tools/man/*.rsti) | $(OUT)/.deps
 	@mkdir -p $(@D)
@@ -192,4 +200,4 @@ install: all
 clean:
 	rm -rf build build-san
 
--include $(wildcard $(OUT)/obj/*/*.d)
+-include $(wildcard $(OUT)/obj/*/*.d $(OUT)/fuzz/*.d $(OUT)/fuzz/obj/*/*.d)
