@@ -10,8 +10,8 @@
 # SERIES_KERNEL: the kernel (default: patched-7.2), a name of scripts/kernel or a bzImage.
 # SERIES_MODULES: the directory that holds lib/modules/VERSION of a bzImage.
 # SERIES_BASE: the unpatched kernel (default: base-7.2).
-# COUNT: of each operation but those of 256 MiB, of which there are fewer (default: 4000). Those in KVM
-#   are 5,000, or 20,000 if LONG is not empty.
+# COUNT: of each operation but those of 256 MiB, of which there are fewer (default: 1000, or 4000 if LONG is
+#   not empty). Those in KVM are 5,000, or 20,000 if LONG is not empty.
 
 # shellcheck disable=SC2317 # functions are passed by name
 set -u -o pipefail
@@ -20,7 +20,7 @@ set -u -o pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/live.sh"
 
 KERNEL=${SERIES_KERNEL:-patched-7.2} MODULES=${SERIES_MODULES:-} BASE=${SERIES_BASE:-base-7.2}
-COUNT=${COUNT:-4000}
+COUNT=${COUNT:-$([[ $LONG ]] && echo 4000 || echo 1000)}
 KVM_COUNT=$([[ $LONG ]] && echo 20000 || echo 5000)
 # No more is added to a vCPU's load and put, in instructions.
 MOST_ADDED=12
