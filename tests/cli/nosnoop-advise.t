@@ -176,12 +176,12 @@ watch_rec $T 100 '[dev + {group_size: 2}]' >"$TMP/rec"
 fixture 'R5: not alone in its group' 'R5 3-to-4-unproven high' --baseline "$TMP/rec" --candidate "$TMP/held"
 
 watch_rec $T 100 '[dev + {snoop_control: null}]' >"$TMP/rec"
-fixture 'R6: not measurable' 'R6 3-needed medium' --baseline "$TMP/rec"
+fixture 'R6: not measurable' 'R6 3-needed low' --baseline "$TMP/rec"
 watch_rec $T 100 '[dev + {snoop_control: null}]' '{requests: counting(0)}' >"$TMP/rec"
-fixture 'R6: counted, none' 'R6 not-shown high' --baseline "$TMP/rec"
+fixture 'R6: counted, none' 'R6 not-shown medium' --baseline "$TMP/rec"
 like 'R6: what a 0 is worth' "$(jq -r '.devices[0].notes[]' "$TMP/advice")" 'not a proof'
 watch_rec $T 100 '[dev + {snoop_control: null}]' '{requests: (counting(0) + {coverage: "partial"})}' >"$TMP/rec"
-fixture 'R6: a partial 0 is none' 'R6 3-needed high' --baseline "$TMP/rec"
+fixture 'R6: a partial 0 is none' 'R6 3-needed medium' --baseline "$TMP/rec"
 watch_rec $T 100 '[cleared]' >"$TMP/rec"
 fixture 'R6: merely cleared is never called 4' 'R6 not-shown medium' --baseline "$TMP/rec"
 
@@ -202,11 +202,11 @@ fixture '--max-cost is the threshold' 'R4 1-to-3-pays high' --baseline "$TMP/rec
 # The first line of a recording counts as well: 2 lines of 3 make 6.
 watch_rec $T 100 '[dev + {snoop_control: null}]' '{requests: counting(3)}' >"$TMP/rec"
 for n in 5:3-needed 6:not-shown 7:not-shown; do
-	fixture "6 requests, --min-requests ${n%:*}" "R6 ${n#*:} high" --baseline "$TMP/rec" --min-requests "${n%:*}"
+	fixture "6 requests, --min-requests ${n%:*}" "R6 ${n#*:} medium" --baseline "$TMP/rec" --min-requests "${n%:*}"
 done
 # What could not be counted is null, and not 0: nothing was seen, and nothing is shown.
 watch_rec $T 100 '[dev + {snoop_control: null}]' '{requests: (counting(0) | .sockets[0].partial_writes = null)}' >"$TMP/rec"
-fixture 'requests of which one kind is not known' 'R6 3-needed high' --baseline "$TMP/rec"
+fixture 'requests of which one kind is not known' 'R6 3-needed medium' --baseline "$TMP/rec"
 is 'its coverage is partial' "$(jq -r '.devices[0].inputs.coverage.value' "$TMP/advice")" partial
 watch_rec $T 60 '[dev]' >"$TMP/rec"
 fixture 'an overlap of 60 s' 'R5 3-to-4-unproven medium' --baseline "$TMP/rec"

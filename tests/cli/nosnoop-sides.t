@@ -314,11 +314,11 @@ is 'are assumed' "$(jq -c '.devices[0].inputs | [.f, .t, .m | .origin]' "$TMP/ad
 # ---- requests -----------------------------------------------------------------------------------
 
 watch_rec $T 100 '[dev + {snoop_control: null, socket: 1}]' '{requests: counting(3)}' >"$TMP/rec"
-fixture 'the socket of the device is not counted' 'R6 3-needed medium' --baseline "$TMP/rec"
+fixture 'the socket of the device is not counted' 'R6 3-needed low' --baseline "$TMP/rec"
 is 'its coverage is none' "$(input coverage)" none
 is 'and its requests are not 0' "$(input h)" null
 watch_rec $T 100 '[dev + {snoop_control: null, socket: null}]' '{requests: counting(3)}' >"$TMP/rec"
-fixture 'the socket of the device is not known' 'R6 3-needed high' --baseline "$TMP/rec"
+fixture 'the socket of the device is not known' 'R6 3-needed medium' --baseline "$TMP/rec"
 like 'and the source says so' "$(input h source)" 'of all sockets'
 top_rec $T 100 0 0 '{devices: [{bdf: "0000:01:00.0", group: 1, snoop_control: null, no_snoop: "enabled", box: null,
 	box_candidates: [1, 3], box_reason: "x", certain: false, name: "a device"}]}' >"$TMP/rec"

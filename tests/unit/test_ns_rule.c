@@ -116,13 +116,15 @@ static void test_rows(void **state)
 		  "3-to-4-unproven", RULE_LOW },
 		/* R6: the rest. */
 		{ "ability=can kind=other bit_seen_set=yes coverage=none", "R6", "3-needed",
-		  RULE_MEDIUM },
+		  RULE_LOW },
 		{ "ability=can kind=other bit_seen_set=yes", "R6", "3-needed", RULE_LOW },
 		{ "kind=other iommu=cannot bit_seen_set=yes coverage=partial h=0", "R6", "3-needed",
 		  RULE_HIGH },
 		{ "ability=can kind=other bit_seen_set=yes coverage=full h=12", "R6", "3-needed",
-		  RULE_HIGH },
+		  RULE_MEDIUM },
 		{ "ability=can kind=other bit_seen_set=yes coverage=full h=0", "R6", "not-shown",
+		  RULE_MEDIUM },
+		{ "kind=other iommu=cannot coverage=full h=0 bit_seen_set=yes", "R6", "not-shown",
 		  RULE_HIGH },
 		{ "kind=other iommu=cannot bit_seen_set=no coverage=none", "R6", "not-shown",
 		  RULE_MEDIUM },
@@ -154,9 +156,9 @@ static void test_thresholds(void **state)
 		{ "iommu=blocks kind=other gain_lo=2 f=0.5 t=0.25 m=0.2501", "R4", "keep-1",
 		  RULE_HIGH },
 		{ "ability=can kind=other bit_seen_set=yes coverage=full h=0", "R6", "not-shown",
-		  RULE_HIGH },
+		  RULE_MEDIUM },
 		{ "ability=can kind=other bit_seen_set=yes coverage=full h=1", "R6", "3-needed",
-		  RULE_HIGH },
+		  RULE_MEDIUM },
 	};
 
 	(void)state;
