@@ -327,7 +327,7 @@ is 'which is no measurement of none' "$(jq -c '.devices[0].inputs.coverage | [.v
 
 # ---- a gain measured elsewhere ------------------------------------------------------------------
 
-for change in '.host.kernel = "6.1.0"=another kernel' 'del(.host)=does not tell' \
+for change in '.host.kernel = "6.1.0"=under the kernel' 'del(.host)=does not tell' \
 	'.host.kind = "emulated: counts valid, times not"=emulated'; do
 	jq -c "${change%=*}" "$TMP/ab" >"$TMP/rec"
 	fixture "a gain with ${change%=*}" 'R4 1-to-3-pays medium' --baseline "$TMP/early" --baseline "$TMP/box1" --ab "$TMP/rec"

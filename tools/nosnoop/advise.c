@@ -9,30 +9,8 @@
 #include <unistd.h>
 
 #include "../lib/log.h"
-
-/* What would make an input measured. */
-static const char *const raises[RULE_NR_INPUTS] = {
-	[RULE_ability] =
-		"nosnoop list --probe -D BDF --json while the device is idle, given as another --baseline",
-	[RULE_kind] = "nosnoop list --json or nosnoop watch --record, given as another --baseline",
-	[RULE_iommu] = "a kernel that has the IOMMU in use and shows it (/sys/class/iommu)",
-	[RULE_only_unable] = "wbinvdtop --record, and a probe of each device of the VM",
-	[RULE_gain_lo] = "scripts/bench/policy-ab --device BDF with two blocks A B B A or more",
-	[RULE_f] =
-		"wbinvdtop --record on this host with a source that times, and nosnoop watch --record at the same time, which tells the number of CPUs",
-	[RULE_t] =
-		"wbinvdtop --record with a source that sees stalls, and nosnoop watch --record at the same time",
-	[RULE_m] = "a kernel that reports flushes at map, and nosnoop watch --record on it",
-	[RULE_alone] = "nosnoop list --json or nosnoop watch --record, given as another --baseline",
-	[RULE_block_held] =
-		"nosnoop watch --record of a candidate with no-snoop blocked through VFIO",
-	[RULE_backdoor] =
-		"nosnoop list --json or nosnoop watch --record, given as another --baseline",
-	[RULE_bit_seen_set] =
-		"a recording during which the device's bit can be read (awake, as root)",
-	[RULE_coverage] = "nosnoop watch --record",
-	[RULE_h] = "nosnoop watch --record on a host whose CPU counts no-snoop requests",
-};
+#include "advise_dev.h"
+#include "advise_why.h"
 
 static int note(struct advice *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -92,48 +70,6 @@ static enum tri seen_set(const struct adv_dev *d)
 	return d->clear && !d->unread ? TRI_NO : TRI_UNKNOWN;
 }
 
-/* Whether no-snoop accesses are blocked on their way: by what it is attached to, else by what its IOMMU can. */
-enum tri advice_blocked(const struct adv_dev *d)
-{
-	return d->box ? d->box <= 2 : d->blocks;
-}
-
-/* A bit that stays 0 proves nothing of a device whose accesses it need not govern, whoever reports it. */
-static bool proof_counts(const struct adv_dev *d)
-{
-	return d->kind && !strcmp(d->kind, "other");
-}
-
-static enum tri ability(const struct adv_dev *d)
-{
-	return d->can == TRI_NO && !proof_counts(d) ? TRI_UNKNOWN : d->can;
-}
-
-/* Whether the VM is non-coherent for the sake of devices alone that are proven unable. */
-static enum tri only_unable(const struct adv_side *s, const struct adv_vm *vm)
-{
-	enum tri answer = TRI_YES;
-	size_t n = 0;
-
-	if (!vm || vm->noncoherent == TRI_UNKNOWN)
-		return TRI_UNKNOWN;
-	if (vm->noncoherent == TRI_NO)
-		return TRI_NO;
-	for (size_t i = 0; i < s->nr_devs; i++) {
-		const struct adv_dev *d = &s->devs[i];
-
-		if (!d->vm_id || strcmp(d->vm_id, vm->id) || d->vm_start != vm->start ||
-		    advice_blocked(d) == TRI_YES)
-			continue;
-		n++;
-		if (ability(d) == TRI_YES)
-			return TRI_NO;
-		if (ability(d) == TRI_UNKNOWN || advice_blocked(d) == TRI_UNKNOWN)
-			answer = TRI_UNKNOWN;
-	}
-	return n ? answer : TRI_UNKNOWN;
-}
-
 static bool differ(const char *a, const char *b)
 {
 	return a && b && strcmp(a, b);
@@ -144,36 +80,6 @@ static bool is_other_device(const struct adv_dev *a, const struct adv_dev *b)
 	return differ(a->name, b->name) ||
 	       (a->vendor >= 0 && b->vendor >= 0 && a->vendor != b->vendor) ||
 	       (a->device >= 0 && b->device >= 0 && a->device != b->device);
-}
-
-/* In every line: one that does not tell leaves room for a time when it was not blocked. */
-static enum tri block_held(const struct advice_list *l, const struct adv_dev *d, const char **why)
-{
-	const struct adv_side *s = l->cand;
-
-	*why = "no candidate was recorded";
-	if (!d)
-		return TRI_UNKNOWN;
-	*why = "the candidate is of another kernel than the baseline";
-	if (differ(l->base->kernel, s->kernel))
-		return TRI_UNKNOWN;
-	if (d->unblocked || d->set || d->let_go)
-		return TRI_NO;
-	*why = s->gap && !s->unbroken_ns ?
-		       "in a part of the candidate nobody watched: lines are missing, or a file is several recordings" :
-		       "no recording of nosnoop watch shows the device over --min-overlap of the candidate";
-	if (d->watched < 2 || (double)s->unbroken_ns < l->cfg->threshold[RULE_T_min_overlap] * 1e9)
-		return TRI_UNKNOWN;
-	*why = "the candidate does not tell all that changed the bit: what the kernel tells was not heard, or events were lost";
-	if (d->unheard || s->events_lost)
-		return TRI_UNKNOWN;
-	*why = "VFIO acted on the bit in the candidate, and the recordings do not tell how";
-	if (d->untold)
-		return TRI_UNKNOWN;
-	*why = "the candidate's recordings do not tell it";
-	return d->blocked && d->blocked == s->lines && d->lines == s->lines && !d->unread ?
-		       TRI_YES :
-		       TRI_UNKNOWN;
 }
 
 /* A VM that came late or ended early is known for less than the recordings have in common. */
@@ -245,14 +151,14 @@ static const char *why_no_m(const struct adv_vm *vm)
 	if (!vm->flush_known)
 		return "the kernel did not report its flushes: it has no such tracepoints, or the VM a container of VFIO (type 1)";
 	if (vm->flush_lost)
-		return "some of what the kernel told of flushes was lost, or may have been";
-	return "its VM was there for less than --min-overlap";
+		return WHY_MAPS_LOST;
+	return WHY_SHORT;
 }
 
 static const char *why_no_share(const struct advice_list *l, const struct adv_vm *vm, bool stall)
 {
 	if (vm && vm->times.seen && !lasts(l, vm))
-		return "its VM was there, and known to be non-coherent or not, for less than --min-overlap";
+		return WHY_SHORT_STATE;
 	if (vm && vm->times.seen && why_lacking(&vm->times))
 		return why_lacking(&vm->times);
 	return stall ? "no recording of the device's VM tells stalls" :
@@ -260,50 +166,51 @@ static const char *why_no_share(const struct advice_list *l, const struct adv_vm
 }
 
 /* A coherent VM's WBINVDs cost nothing, which says nothing about box 3.  NULL: what was recorded is its cost. */
-static const char *why_no_box3(const struct advice *a, const struct adv_dev *d, bool flushes)
+static const char *why_no_box3(const struct advice_list *l, const struct advice *a,
+			       const struct adv_dev *d, bool flushes)
 {
+	const char *why;
+
 	if (!a->vm)
 		return NULL;
 	if (a->vm->was_coherent)
-		return "its VM was coherent in all or part of the recording: what box 3 costs was not measured";
-	/* One that cannot is in none of the boxes that cost; its VM's cost is what there is to recover. */
-	if (ability(d) != TRI_NO && (d->box == 1 || d->box == 2))
-		return "the device was blocked when that was recorded: what box 3 costs was not measured";
+		return WHY_COHERENT;
+	why = flushes ? advice_not_box3(l, d, a->vm, a->vm->flush_first_ns, a->vm->flush_last_ns) :
+			advice_not_box3(l, d, a->vm, a->vm->times.from_wall_ns,
+					a->vm->times.to_wall_ns);
+	if (why)
+		return why;
 	/* Of M only nosnoop's recordings tell, which do not know the VM's state: F and T are unknown then. */
 	if (flushes || !a->vm->times.seen)
 		return NULL;
 	if (!a->vm->times.state_told)
-		return "whether its VM was non-coherent was not recorded";
+		return WHY_STATE;
 	if (a->vm->times.state_untold)
-		return "whether its VM was non-coherent was not recorded all through";
+		return WHY_STATE_PART;
 	if (a->vm->skipped)
-		return "WBINVDs of its VM were skipped in all or part of the recording, by a policy or as it was coherent between two readings: what box 3 costs was not measured";
+		return WHY_SKIPPED;
 	if (a->vm->times.policy_untold)
-		return "whether a policy had the VM's WBINVDs skipped was not recorded: give a recording of wbinvdtop --source fentry";
+		return WHY_POLICY;
 	return NULL;
 }
 
 static void set_costs(const struct advice_list *l, struct advice *a, const struct adv_dev *d)
 {
-	const char *not_box3 = why_no_box3(a, d, false);
-	bool assumed = advice_cpus(l, a->vm)->assumed;
-	enum rule_origin origin = assumed ? RULE_ASSUMED : RULE_MEASURED;
-	const char *source = assumed ? "wbinvdtop's recording, the number of CPUs assumed" :
-				       "wbinvdtop's recording";
-	enum rule_origin m_origin;
-	const char *m_source = "nosnoop's recording";
+	const char *not_box3 = why_no_box3(l, a, d, false);
+	const char *assumed = advice_cpus(l, a->vm)->assumed ? WHY_CPUS : NULL;
+	const char *source = "wbinvdtop's recording", *m_source = "nosnoop's recording";
+	enum rule_origin origin = RULE_MEASURED;
 	double v;
 
 	if (a->base_vm && a->base_vm != a->vm && a->vm &&
-	    (strcmp(a->base_vm->id, a->vm->id) || a->base_vm->start != a->vm->start)) {
+	    (strcmp(a->base_vm->id, a->vm->id) || a->base_vm->start != a->vm->start))
+		assumed = WHY_BY_NAME;
+	if (advice_cpus(l, a->vm) == &l->cand_cpus &&
+	    !advice_same(l->base->kernel, l->cand->kernel))
+		assumed = WHY_KERNEL;
+	if (assumed) {
 		origin = RULE_ASSUMED;
-		source = "wbinvdtop's recording of the candidate, its VM found by name and device";
-	}
-	m_origin = origin;
-	if (advice_cpus(l, a->vm) == &l->cand_cpus && differ(l->base->kernel, l->cand->kernel)) {
-		origin = m_origin = RULE_ASSUMED;
-		source = m_source =
-			"the candidate's recording, which is of another kernel than the baseline's";
+		source = m_source = assumed;
 	}
 	if (not_box3)
 		a->c.in[RULE_f].source = not_box3;
@@ -320,11 +227,11 @@ static void set_costs(const struct advice_list *l, struct advice *a, const struc
 		rule_set_number(&a->c, RULE_t, v, origin, source);
 	else
 		a->c.in[RULE_t].source = why_no_share(l, a->vm, true);
-	not_box3 = why_no_box3(a, d, true);
+	not_box3 = why_no_box3(l, a, d, true);
 	if (not_box3)
 		a->c.in[RULE_m].source = not_box3;
 	else if (flush_share(l, a->vm, &v))
-		rule_set_number(&a->c, RULE_m, v, m_origin, m_source);
+		rule_set_number(&a->c, RULE_m, v, origin, m_source);
 	else
 		a->c.in[RULE_m].source = why_no_m(a->vm);
 }
@@ -332,13 +239,11 @@ static void set_costs(const struct advice_list *l, struct advice *a, const struc
 /* NULL: it was measured on the host of the recordings, as far as they tell. */
 static const char *why_assumed(const struct advice_list *l, const struct adv_ab *ab)
 {
-	if (!ab->kernel)
-		return "the file of policy-ab, which does not tell its kernel";
-	if (differ(ab->kernel, l->base->kernel))
-		return "the file of policy-ab, measured under another kernel than the baseline, or on another host";
-	if (ab->kind && !strncmp(ab->kind, "emulated", strlen("emulated")))
-		return "the file of policy-ab, measured on an emulated machine, whose times are not those of one";
-	return NULL;
+	if (!ab->kernel || !ab->kind)
+		return WHY_AB_UNTOLD;
+	if (!advice_same(ab->kernel, l->base->kernel))
+		return WHY_AB_KERNEL;
+	return strncmp(ab->kind, "emulated", strlen("emulated")) ? NULL : WHY_AB_EMULATED;
 }
 
 static void set_gain(const struct advice_list *l, struct advice *a)
@@ -367,7 +272,8 @@ static void set_requests(struct advice *a, const struct adv_dev *d)
 	rule_set_word(&a->c, RULE_coverage, words[d->coverage], RULE_MEASURED,
 		      "nosnoop's recording");
 	if (d->coverage == COVERAGE_NONE)
-		a->c.in[RULE_h].source = "not measurable on this CPU";
+		a->c.in[RULE_h].source =
+			d->no_socket ? WHY_NO_SOCKET : "not measurable on this CPU";
 	else
 		rule_set_number(
 			&a->c, RULE_h, d->requests, RULE_MEASURED,
@@ -378,53 +284,17 @@ static void set_requests(struct advice *a, const struct adv_dev *d)
 
 static void set_ability(struct rule_case *c, const struct adv_dev *d)
 {
-	enum tri can = ability(d);
+	enum tri can = advice_ability(d);
 
 	if (can != TRI_UNKNOWN)
 		rule_set_word(c, RULE_ability, can == TRI_YES ? "can" : "cannot", RULE_MEASURED,
 			      can == TRI_YES ? "the bit was set, or could be set" : d->proof);
 	else if (d->can == TRI_NO)
-		c->in[RULE_ability].source =
-			d->kind ?
-				"a proof was recorded, but the bit need not govern the accesses of such a device" :
-				"a proof was recorded, but not whether the bit governs the accesses of such a device";
+		c->in[RULE_ability].source = d->kind ? WHY_UNGOVERNED : WHY_KIND_PROOF;
+	else if (d->kind && strcmp(d->kind, "other"))
+		c->in[RULE_ability].source = WHY_UNPROVABLE;
 	else
 		c->in[RULE_ability].source = "nothing recorded proves it either way";
-}
-
-/* bad if either is, else unknown if either is. */
-static enum tri worse_tri(enum tri a, enum tri b, enum tri bad)
-{
-	if (a == bad || b == bad)
-		return bad;
-	return b == TRI_UNKNOWN ? b : a;
-}
-
-/* What is known against a device in either side counts, and what one side looked for and could not tell. */
-static struct adv_dev worse_of(const struct adv_dev *base, const struct adv_dev *cand)
-{
-	struct adv_dev d = *base;
-
-	/* Whether one is listed is known of what is known. */
-	if (!d.kind && d.backdoor == TRI_NO)
-		d.backdoor = TRI_UNKNOWN;
-	if (!cand)
-		return d;
-	if (d.kind && !strcmp(d.kind, "other") && cand->kind)
-		d.kind = cand->kind;
-	d.set += cand->set;
-	if (cand->can == TRI_YES)
-		d.can = TRI_YES;
-	/* What no recording of nosnoop was to tell is not unknown to one. */
-	if (!cand->lines)
-		return d;
-	if (!cand->kind)
-		d.kind = NULL;
-	d.alone = worse_tri(d.alone, cand->alone, TRI_NO);
-	d.backdoor = worse_tri(d.backdoor, cand->backdoor, TRI_YES);
-	if (!d.kind)
-		d.backdoor = worse_tri(d.backdoor, TRI_UNKNOWN, TRI_YES);
-	return d;
 }
 
 static void fill_case(const struct advice_list *l, struct advice *a, const struct adv_dev *base)
@@ -432,10 +302,10 @@ static void fill_case(const struct advice_list *l, struct advice *a, const struc
 	static const char by_static[] = "nosnoop's recording or list",
 			  by_none[] = "no nosnoop recording or list tells it";
 	const struct adv_dev *cand = l->cand ? side_find_dev(l->cand, base->bdf) : NULL;
-	const struct adv_dev worse = worse_of(base, cand);
+	const struct adv_dev worse = advice_joined(l, base);
 	struct rule_case *c = &a->c;
 	const char *why;
-	enum tri held = block_held(l, cand, &why);
+	enum tri held = advice_block_held(l, cand, &why);
 
 	rule_case_init(c);
 	memcpy(c->threshold, l->cfg->threshold, sizeof(c->threshold));
@@ -443,21 +313,24 @@ static void fill_case(const struct advice_list *l, struct advice *a, const struc
 	if (worse.kind)
 		rule_set_word(c, RULE_kind, worse.kind, RULE_MEASURED, by_static);
 	else
-		c->in[RULE_kind].source = base->lines ? "nosnoop could not read it" :
-							"wbinvdtop's recordings do not tell it";
-	if (base->blocks != TRI_UNKNOWN)
-		rule_set_word(c, RULE_iommu, base->blocks == TRI_YES ? "blocks" : "cannot",
-			      RULE_MEASURED, "the recordings");
+		c->in[RULE_kind].source =
+			base->lines ? WHY_KIND_UNREAD : "wbinvdtop's recordings do not tell it";
+	if (worse.blocks != TRI_UNKNOWN)
+		rule_set_word(
+			c, RULE_iommu, worse.blocks == TRI_YES ? "blocks" : "cannot", RULE_MEASURED,
+			worse.enforced ? "the kernel reports that it blocks" : "the recordings");
 	else
-		c->in[RULE_iommu].source = "the recordings do not tell it";
-	set_tri(c, RULE_only_unable, only_unable(l->base, a->base_vm), "the devices of its VM",
+		c->in[RULE_iommu].source =
+			worse.blocks_differ ? WHY_IOMMU_DIFFERS : "the recordings do not tell it";
+	set_tri(c, RULE_only_unable, advice_only_unable(l, a->base_vm, a->vm),
+		"the devices of its VM",
 		"not all devices of its VM are known to be able or unable, or its state is not known");
 	set_tri(c, RULE_alone, worse.alone, by_static, by_none);
 	set_tri(c, RULE_backdoor, worse.backdoor, by_static, by_none);
 	set_tri(c, RULE_block_held, held, "nosnoop's recording of the candidate", why);
 	set_tri(c, RULE_bit_seen_set, seen_set(&worse), "readings of the bit",
 		"the bit could not be read at some or all readings");
-	set_requests(a, base);
+	set_requests(a, &worse);
 	set_gain(l, a);
 	set_costs(l, a, cand ? cand : base);
 }
@@ -472,8 +345,9 @@ static const struct adv_vm *candidate_vm(const struct adv_side *cand, const stru
 }
 
 /* WBINVDs are a VM's: one device that stays keeps all of them. */
-static int note_others(struct advice *a, const struct adv_side *s)
+static int note_others(const struct advice_list *l, struct advice *a)
 {
+	const struct adv_side *s = l->base;
 	unsigned int others = 0;
 	const char *one = NULL;
 
@@ -484,11 +358,11 @@ static int note_others(struct advice *a, const struct adv_side *s)
 	     strcmp(a->r.verdict, "costs-nothing") && strcmp(a->r.verdict, "kernel-waste")))
 		return 0;
 	for (size_t i = 0; i < s->nr_devs; i++) {
-		const struct adv_dev *d = &s->devs[i];
+		const struct adv_dev *d = &s->devs[i], joined = advice_joined(l, d);
 
-		if (d == a->dev || !d->vm_id || strcmp(d->vm_id, a->base_vm->id) ||
-		    d->vm_start != a->base_vm->start || !strcmp(d->bdf, a->dev->bdf) ||
-		    advice_blocked(d) == TRI_YES || ability(d) == TRI_NO)
+		if (d == a->dev || !advice_was_in(d, a->base_vm) ||
+		    advice_blocked(l, d, a->base_vm) == TRI_YES ||
+		    advice_ability(&joined) == TRI_NO)
 			continue;
 		others++;
 		one = d->bdf;
@@ -503,8 +377,9 @@ static int note_others(struct advice *a, const struct adv_side *s)
 
 static int add_notes(const struct advice_list *l, struct advice *a)
 {
+	const struct rule_value *in = a->c.in;
 	double f, t;
-	int err = note_others(a, l->base);
+	int err = note_others(l, a);
 
 	if (!err && a->dev->blocks == TRI_YES && a->dev->box == 3 &&
 	    !strncmp(a->r.verdict, "keep-1", 6))
@@ -512,20 +387,21 @@ static int add_notes(const struct advice_list *l, struct advice *a)
 			a,
 			"It is in box 3 now: its address space lets no-snoop pass, though the IOMMU could block it. Box 1 is there without IOMMU_IOAS_ALLOC_NONCOHERENT.");
 
-	if (!err && !strcmp(a->r.verdict, "kernel-waste") &&
-	    advice_share(l, a->base_vm, false, &f) && advice_share(l, a->base_vm, true, &t)) {
-		t -= shared_share(l, a->base_vm);
+	if (!err && !strcmp(a->r.verdict, "kernel-waste") && in[RULE_f].origin &&
+	    in[RULE_t].origin) {
+		f = in[RULE_f].number;
+		t = in[RULE_t].number - shared_share(l, a->vm);
 		err = note(
 			a, "Recoverable: %.4g %% of the host's CPU time (F %.4g %% + T %.4g %%%s).",
 			f + t, f, t,
-			a->base_vm->times.shared_ns ? " without the stalls by one of several VMs" :
-						      "");
+			a->vm->times.shared_ns ? " without the stalls by one of several VMs" : "");
 	}
 	if (!err && l->cand && a->base_vm && a->vm && a->vm != a->base_vm &&
 	    advice_share(l, a->base_vm, false, &f) && advice_share(l, a->vm, false, &t))
 		err = note(a, "F went from %.4g %% in the baseline to %.4g %% in the candidate.", f,
 			   t);
-	if (!err && a->dev->coverage == COVERAGE_FULL && !a->dev->requests)
+	if (!err && in[RULE_h].origin && !(in[RULE_h].number > 0) &&
+	    !strcmp(in[RULE_coverage].word, "full"))
 		err = note(
 			a,
 			"The count of 0 is not a proof: a root port that ignores no-snoop, an IOMMU that blocks it, and a device that was not at work all give 0.");
@@ -550,9 +426,12 @@ static int judge(const struct advice_list *l, struct advice *a, const struct adv
 		log_err("the table of the rule is damaged");
 		return err;
 	}
-	for (int i = 0; i < RULE_NR_INPUTS; i++)
-		if (a->r.uses[i] && a->c.in[i].origin != RULE_MEASURED)
-			a->raise[a->nr_raise++] = raises[i];
+	for (int i = 0; i < RULE_NR_INPUTS; i++) {
+		const char *raise = advice_raise(i, &a->c.in[i]);
+
+		if (a->r.uses[i] && a->c.in[i].origin != RULE_MEASURED && raise)
+			a->raise[a->nr_raise++] = raise;
+	}
 	return add_notes(l, a);
 }
 

@@ -29,6 +29,7 @@ struct adv_point {
 struct adv_times {
 	bool seen;
 	uint64_t first_ns, last_ns; /* CLOCK_MONOTONIC of the readings in the time in common */
+	int64_t from_wall_ns, to_wall_ns; /* the same by the wall clock */
 	bool times_known, stalls_known;
 	bool lost, untimed, went_back, gap; /* the counters are not all that there was */
 	bool state_told,
@@ -57,12 +58,24 @@ struct adv_vm {
 	uint64_t flush_span_ns;		       /* the time in which that was */
 	int64_t flush_first_ns, flush_last_ns; /* wall clock of the readings that tell it */
 	unsigned int line;		       /* the last of adv_side.lines that has it */
+	int64_t alive_ns; /* wall clock of the last reading that shows it alive; 0: none does */
 };
 
 /* Of two tellings of what changes in time, the one inside the time in common holds, and of these the later. */
 struct adv_when {
 	enum { WHEN_NEVER, WHEN_OUTSIDE, WHEN_INSIDE } rank;
 	int64_t wall_ns;
+};
+
+#define BOX_UNTOLD (-1) /* the recording is of a kind that does not tell */
+
+/* Readings in the time in common, of one recording and one after the other, that tell the same of a device. */
+struct adv_stay {
+	int64_t from_ns, to_ns; /* wall clock of the first and the last of them */
+	char *vm_id;		/* NULL: in no VM, or nobody knows in which, or not there at all */
+	uint64_t vm_start;
+	int box;   /* as in adv_dev, or BOX_UNTOLD */
+	bool mute; /* the recording never tells of a VM, so that it tells of no absence either */
 };
 
 /* One device of one side. */
@@ -80,7 +93,11 @@ struct adv_dev {
 	const char *kind;	/* as the rule has it; NULL: unknown */
 	bool renamed;		/* two recordings tell different names or numbers */
 	enum tri alone, backdoor;
-	int box; /* that the kernel reported for what it is attached to; 0: none */
+	int box;       /* that the kernel reported for what it is attached to; 0: none */
+	bool enforced; /* it was 1 or 2 at some time */
+	struct adv_stay *stays;
+	size_t nr_stays;
+	size_t first_stay;			 /* of the recording at hand */
 	unsigned int set, clear, asleep, unread; /* readings of the bit */
 	unsigned int blocked, unblocked;	 /* readings of VFIO's state */
 	unsigned int lines;			 /* of nosnoop's recordings that have it */
@@ -91,7 +108,8 @@ struct adv_dev {
 		untold; /* operations of VFIO on the bit: some may have been; some were, and are not told */
 	uint64_t ops,
 		blocking_ops; /* in the recording at hand: counted, and told of as blocking it */
-	enum coverage coverage;
+	enum coverage coverage, coverage_here; /* the best of a recording; of the one at hand */
+	bool no_socket;			       /* some recording counts, but not at its socket */
 	bool all_sockets;	/* its own is not known, so that those of all were counted */
 	uint64_t requests;	/* the most that a recording has */
 	uint64_t requests_here; /* in the one at hand */
@@ -137,6 +155,7 @@ struct adv_side {
 	unsigned int cpus;	/* the fewest that any line tells; 0: no recording tells */
 	unsigned int lines;	/* of nosnoop's recordings that were taken */
 	struct adv_track track;
+	int64_t here_first_ns, here_last_ns; /* readings of the recording at hand; 0: none */
 	uint64_t unbroken_ns; /* the longest that one recording of watch lasts without a gap */
 	bool gap;	      /* some recording has one */
 	bool events_lost;
@@ -223,9 +242,6 @@ void advice_free(struct advice_list *l);
 
 /* Of the side that the VM is of. */
 const struct advice_cpus *advice_cpus(const struct advice_list *l, const struct adv_vm *vm);
-
-/* Whether no-snoop accesses are blocked on their way. */
-enum tri advice_blocked(const struct adv_dev *d);
 
 /* F, T of a VM in per cent of the host's CPU time; false: not known. */
 bool advice_share(const struct advice_list *l, const struct adv_vm *vm, bool stall, double *pct);

@@ -40,7 +40,7 @@ struct adv_dev *side_dev(struct adv_side *s, const char *bdf)
 	d = &grown[s->nr_devs - 1];
 	snprintf(d->bdf, sizeof(d->bdf), "%s", bdf);
 	d->blocks = d->can = d->alone = d->backdoor = TRI_UNKNOWN;
-	d->coverage = COVERAGE_UNKNOWN;
+	d->coverage = d->coverage_here = COVERAGE_UNKNOWN;
 	d->vendor = d->device = -1;
 	return d;
 }
@@ -156,6 +156,7 @@ void side_dev_box(struct adv_dev *d, struct adv_when when, int box)
 {
 	int newer = when_cmp(when, d->boxed);
 
+	d->enforced |= box <= 2;
 	if (newer < 0 || (!newer && box >= d->box))
 		return;
 	d->boxed = when;
@@ -236,6 +237,9 @@ void side_free(struct adv_side *s)
 		free(s->devs[i].name);
 		free(s->devs[i].vm_id);
 		free(s->devs[i].proof);
+		for (size_t k = 0; k < s->devs[i].nr_stays; k++)
+			free(s->devs[i].stays[k].vm_id);
+		free(s->devs[i].stays);
 	}
 	free(s->vms);
 	free(s->devs);
@@ -277,8 +281,10 @@ void side_begin(struct adv_side *s, const struct adv_file *file)
 {
 	memset(&s->track, 0, sizeof(s->track));
 	s->track.wall_ns = file->first_ns;
-	for (size_t i = 0; i < s->nr_devs; i++)
+	for (size_t i = 0; i < s->nr_devs; i++) {
 		s->devs[i].ops = s->devs[i].blocking_ops = s->devs[i].requests_here = 0;
+		s->devs[i].coverage_here = COVERAGE_UNKNOWN;
+	}
 }
 
 static uint64_t in_common(const struct adv_side *s, int64_t from_ns, int64_t to_ns)
@@ -305,8 +311,14 @@ int side_end(struct adv_side *s, struct adv_file *file)
 	s->gap |= t->gap;
 	if (!t->gap && t->covered_ns > s->unbroken_ns)
 		s->unbroken_ns = t->covered_ns;
-	for (size_t i = 0; i < s->nr_devs; i++)
-		s->devs[i].untold |= s->devs[i].ops > s->devs[i].blocking_ops;
+	for (size_t i = 0; i < s->nr_devs; i++) {
+		struct adv_dev *d = &s->devs[i];
+
+		d->untold |= d->ops > d->blocking_ops;
+		/* One that counts them has them all, whatever others of the same time could not. */
+		if (d->coverage_here > d->coverage)
+			d->coverage = d->coverage_here;
+	}
 	return clock_check(&t->clock, file->path);
 }
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "advise_dev.h"
+
 static void print_value(FILE *f, const struct rule_value *v)
 {
 	if (v->origin == RULE_UNKNOWN)
@@ -223,8 +225,7 @@ static json_t *vm_cost_json(const struct advice_list *l, const struct adv_side *
 	json_t *devices = json_array();
 
 	for (size_t i = 0; devices && i < s->nr_devs; i++)
-		if (s->devs[i].vm_id && !strcmp(s->devs[i].vm_id, vm->id) &&
-		    s->devs[i].vm_start == vm->start && advice_blocked(&s->devs[i]) != TRI_YES)
+		if (advice_was_in(&s->devs[i], vm) && advice_blocked(l, &s->devs[i], vm) != TRI_YES)
 			devices = append(devices, json_string(s->devs[i].bdf));
 	return json_pack("{s:s,s:s,s:I,s:s,s:o,s:o,s:f,s:i,s:o,s:o}", "side", s->name, "id", vm->id,
 			 "start", (json_int_t)vm->start, "name", vm->name, "noncoherent",

@@ -148,8 +148,19 @@ static int read_bit(struct jread *j, const json_t *obj, struct adv_dev *d)
 	return err;
 }
 
-static int read_owner(struct jread *j, const struct line *l, const json_t *obj, struct adv_dev *d)
+static int note_stay(const struct line *l, struct adv_dev *d, struct adv_vm *vm, int box)
 {
+	if (l->when.rank != WHEN_INSIDE)
+		return 0;
+	if (vm && l->wall_ns > vm->alive_ns)
+		vm->alive_ns = l->wall_ns;
+	return side_dev_stay(l->s, d, l->wall_ns, vm ? vm->id : NULL, vm ? vm->start : 0, box);
+}
+
+static int read_owner(struct jread *j, const struct line *l, const json_t *obj, int box,
+		      struct adv_dev *d)
+{
+	struct adv_vm *of = NULL;
 	char *id = NULL, *name = NULL;
 	uint64_t start = 0;
 	bool null;
@@ -164,9 +175,12 @@ static int read_owner(struct jread *j, const struct line *l, const json_t *obj, 
 		err = jread_u64_null(j, vm, "start", 0, LIMIT, &start, &null);
 	if (!err && id) {
 		err = side_dev_owner(d, l->when, id, start);
-		if (!err && !side_vm(l->s, id, start, name))
+		of = err ? NULL : side_vm(l->s, id, start, name);
+		if (!of)
 			err = -ENOMEM;
 	}
+	if (!err)
+		err = note_stay(l, d, of, box);
 	free(id);
 	free(name);
 	return err;
@@ -195,18 +209,20 @@ static int read_identity(struct jread *j, const json_t *obj, struct adv_dev *d)
 
 /* Recordings of other versions have none. */
 static int read_box(struct jread *j, const struct line *l, const json_t *obj, size_t nr,
-		    struct adv_dev *d)
+		    struct adv_dev *d, int *told)
 {
 	const json_t *domain = json_object_get(obj, "domain");
 	uint64_t box = 0;
 	bool null = true;
 	int err;
 
+	*told = BOX_UNTOLD;
 	if (!json_object_get(domain, "box"))
 		return 0;
 	jread_at(j, "functions[%zu].domain.", nr);
 	err = jread_u64_null(j, domain, "box", 1, 4, &box, &null);
 	jread_at(j, "functions[%zu].", nr);
+	*told = box;
 	if (!err && !null)
 		side_dev_box(d, l->when, box);
 	return err;
@@ -223,7 +239,7 @@ static int read_device(struct jread *j, const struct line *l, const json_t *obj,
 	bool null = true;
 	uint64_t size = 0;
 	struct adv_dev *d;
-	int kind, listed = -1, backdoor = -1, blocks = -1, err;
+	int kind, listed = -1, backdoor = -1, blocks = -1, box, err;
 
 	*out = NULL;
 	err = jread_str(j, obj, "bdf", &told);
@@ -267,11 +283,11 @@ static int read_device(struct jread *j, const struct line *l, const json_t *obj,
 		d->alone = size == 1 ? TRI_YES : TRI_NO;
 	err = read_ability(j, obj, d);
 	if (!err)
-		err = read_box(j, l, obj, nr, d);
+		err = read_box(j, l, obj, nr, d, &box);
 	if (!err)
 		err = read_bit(j, obj, d);
 	if (!err)
-		err = read_owner(j, l, obj, d);
+		err = read_owner(j, l, obj, box, d);
 	*out = d;
 out:
 	free(told);
@@ -331,14 +347,15 @@ static int read_requests(struct jread *j, const json_t *requests, const json_t *
 	}
 	if (sum > LIMIT || d->requests_here > LIMIT)
 		return jread_bad(j, "requests are absurdly many");
+	d->no_socket |= !found && coverage != COVERAGE_NONE;
 	if (!found)
 		coverage = COVERAGE_NONE;
 	else if (!whole && coverage == COVERAGE_FULL)
 		coverage = COVERAGE_PARTIAL;
 	d->all_sockets |= null;
 	/* The worst of all readings. */
-	if (d->coverage == COVERAGE_UNKNOWN || coverage < (int)d->coverage)
-		d->coverage = coverage;
+	if (d->coverage_here == COVERAGE_UNKNOWN || coverage < (int)d->coverage_here)
+		d->coverage_here = coverage;
 	d->requests_here += sum;
 	if (d->requests_here > d->requests)
 		d->requests = d->requests_here;
@@ -510,6 +527,8 @@ static int read_frame(struct jread *j, struct line *l)
 		return err;
 	l->s->lines++;
 	err = each_element(j, l, "functions", true, read_function);
+	if (!err && l->when.rank == WHEN_INSIDE)
+		err = side_stays_read(l->s, l->wall_ns);
 	if (!err)
 		err = each_element(j, l, "events", false, read_event);
 	return err ? err : each_element(j, l, "vms", false, read_flush);
@@ -720,9 +739,14 @@ int recording_read(struct adv_side *s, struct adv_file *file)
 	struct watch_ctx w = { s, file->path };
 	int err;
 
-	if (!file->is_watch)
-		return top_read(s, file->path);
-	side_begin(s, file);
-	err = each_line(file->path, on_watch_line, &w);
-	return err ? err : side_end(s, file);
+	if (file->is_watch) {
+		side_begin(s, file);
+		err = each_line(file->path, on_watch_line, &w);
+		if (!err)
+			err = side_end(s, file);
+	} else {
+		err = top_read(s, file->path);
+	}
+	side_stays_end(s);
+	return err;
 }

@@ -40,6 +40,7 @@ void side_dev_kind(struct adv_dev *d, const char *kind);
 struct adv_when side_when(const struct adv_side *s, int64_t wall_ns, bool recording);
 int side_dev_owner(struct adv_dev *d, struct adv_when when, const char *id, uint64_t start);
 void side_dev_box(struct adv_dev *d, struct adv_when when, int box);
+
 void side_vm_noncoherent(struct adv_vm *vm, int64_t wall_ns, bool noncoherent);
 
 /*
@@ -62,6 +63,20 @@ int side_end(struct adv_side *s, struct adv_file *file);
  * time in common the line stands.
  */
 uint64_t side_watched(struct adv_side *s, int64_t wall_ns, uint64_t time_ns, uint64_t interval_ns);
+
+/* --- advise_stay.c --------------------------------------------------------- */
+
+/*
+ * A reading in the time in common: the VM (NULL: none is told) that it shows the
+ * device in, and its box.  When all of the reading is told, those that it should
+ * show and does not were in no VM.  0 or -ENOMEM.
+ */
+int side_dev_stay(const struct adv_side *s, struct adv_dev *d, int64_t wall_ns, const char *id,
+		  uint64_t start, int box);
+int side_stays_read(struct adv_side *s, int64_t wall_ns);
+
+/* A recording of either kind ends. */
+void side_stays_end(struct adv_side *s);
 
 /* --- advise_top.c ---------------------------------------------------------- */
 

@@ -24,11 +24,12 @@ struct top {
 };
 
 static int add_device(const struct top *t, int64_t wall_ns, const struct wb_vm *vm,
-		      const struct wb_device *w)
+		      const struct wb_device *w, bool inside)
 {
 	struct adv_side *s = t->s;
 	struct adv_dev *d;
 	char bdf[16];
+	int err;
 
 	if (num_bdf(w->bdf, bdf, sizeof(bdf))) {
 		log_err("%s: the bdf of a device of %s is no PCI address", t->path, vm->id);
@@ -57,7 +58,8 @@ static int add_device(const struct top *t, int64_t wall_ns, const struct wb_vm *
 		d->unread++;
 		break;
 	}
-	return side_dev_owner(d, side_when(s, wall_ns, true), vm->id, vm->start);
+	err = side_dev_owner(d, side_when(s, wall_ns, true), vm->id, vm->start);
+	return err || !inside ? err : side_dev_stay(s, d, wall_ns, vm->id, vm->start, BOX_UNTOLD);
 }
 
 static int add_point(struct adv_times *t, uint64_t time_ns, const struct wb_counters *c)
@@ -117,6 +119,7 @@ static int add_times(const struct top *top, struct adv_vm *vm, const struct wb_s
 	if (!t->seen) {
 		t->seen = true;
 		t->first_ns = t->last_ns = snap->time_ns;
+		t->from_wall_ns = snap->wall_ns;
 		t->emulation_first = c.emulation_ns;
 		t->stall_first = c.stall_ns;
 		t->untimed_first = c.untimed;
@@ -134,6 +137,7 @@ static int add_times(const struct top *top, struct adv_vm *vm, const struct wb_s
 		t->shared_ns = top->shared_ns - t->shared_first;
 	err = add_point(t, snap->time_ns, &c);
 	t->last_ns = snap->time_ns;
+	t->to_wall_ns = snap->wall_ns;
 	return err;
 }
 
@@ -152,10 +156,12 @@ static int add_vm(const struct top *t, const struct wb_snapshot *snap, const str
 			return -ENOMEM;
 		if (w->noncoherent != WB_UNKNOWN)
 			side_vm_noncoherent(vm, snap->wall_ns, w->noncoherent == WB_YES);
+		if (!w->ended && snap->wall_ns > vm->alive_ns)
+			vm->alive_ns = snap->wall_ns;
 		err = add_times(t, vm, snap, w);
 	}
 	for (size_t i = 0; !err && i < w->nr_devices; i++)
-		err = add_device(t, snap->wall_ns, w, &w->devices[i]);
+		err = add_device(t, snap->wall_ns, w, &w->devices[i], inside);
 	return err;
 }
 
@@ -204,6 +210,8 @@ static int add_snapshot(struct top *t, const struct wb_snapshot *snap)
 		add_gap(t, snap);
 	for (size_t i = 0; !err && i < snap->nr_vms; i++)
 		err = add_vm(t, snap, &snap->vms[i], inside);
+	if (!err && inside)
+		err = side_stays_read(t->s, snap->wall_ns);
 	return err;
 }
 

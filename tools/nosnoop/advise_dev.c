@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0
+/* One device, as all recordings of both sides tell of it. */
+#include "advise_dev.h"
+
+#include <string.h>
+
+#include "advise_why.h"
+
+/* A bit that stays 0 proves nothing of a device whose accesses it need not govern, whoever reports it. */
+static bool proof_counts(const struct adv_dev *d)
+{
+	return d->kind && !strcmp(d->kind, "other");
+}
+
+enum tri advice_ability(const struct adv_dev *d)
+{
+	return d->can == TRI_NO && !proof_counts(d) ? TRI_UNKNOWN : d->can;
+}
+
+/* bad if either is, else unknown if either is. */
+static enum tri worse_tri(enum tri a, enum tri b, enum tri bad)
+{
+	if (a == bad || b == bad)
+		return bad;
+	return b == TRI_UNKNOWN ? b : a;
+}
+
+/* What one side did not count leaves room for requests, unless it was not to count any. */
+static void join_requests(struct adv_dev *d, const struct adv_dev *cand)
+{
+	enum coverage a = d->coverage, b = cand->coverage;
+
+	if (b == COVERAGE_UNKNOWN)
+		return;
+	d->coverage = a == COVERAGE_UNKNOWN || a == b ? b : COVERAGE_PARTIAL;
+	d->all_sockets |= cand->all_sockets;
+	d->no_socket |= cand->no_socket;
+	if (cand->requests > d->requests)
+		d->requests = cand->requests;
+}
+
+/* What is known against a device in either side counts, and what one side looked for and could not tell. */
+static void join_candidate(struct adv_dev *d, const struct adv_dev *cand)
+{
+	if (d->kind && !strcmp(d->kind, "other") && cand->kind)
+		d->kind = cand->kind;
+	d->set += cand->set;
+	d->clear += cand->clear;
+	d->unread += cand->unread;
+	d->enforced |= cand->enforced;
+	if (cand->can == TRI_YES)
+		d->can = TRI_YES;
+	if (d->blocks == TRI_UNKNOWN)
+		d->blocks = cand->blocks;
+	join_requests(d, cand);
+	/* What no recording of nosnoop was to tell is not unknown to one. */
+	if (!cand->lines)
+		return;
+	if (!cand->kind)
+		d->kind = NULL;
+	d->alone = worse_tri(d->alone, cand->alone, TRI_NO);
+	d->backdoor = worse_tri(d->backdoor, cand->backdoor, TRI_YES);
+}
+
+struct adv_dev advice_joined(const struct advice_list *l, const struct adv_dev *of)
+{
+	const struct adv_dev *base = side_find_dev(l->base, of->bdf);
+	const struct adv_dev *cand = l->cand ? side_find_dev(l->cand, of->bdf) : NULL;
+	struct adv_dev d = base ? *base : *of;
+
+	if (base && cand)
+		join_candidate(&d, cand);
+	/* Whether one is listed is known of what is known. */
+	if (!d.kind && d.backdoor == TRI_NO)
+		d.backdoor = TRI_UNKNOWN;
+	/* A domain is enforced by an IOMMU that can; where something says that it cannot, nobody knows. */
+	d.blocks_differ = d.enforced && d.blocks == TRI_NO;
+	if (d.enforced)
+		d.blocks = d.blocks_differ ? TRI_UNKNOWN : TRI_YES;
+	return d;
+}
+
+static bool is_in(const struct adv_stay *s, const struct adv_vm *vm)
+{
+	return s->vm_id && !strcmp(s->vm_id, vm->id) && s->vm_start == vm->start;
+}
+
+bool advice_was_in(const struct adv_dev *d, const struct adv_vm *vm)
+{
+	for (size_t i = 0; i < d->nr_stays; i++)
+		if (is_in(&d->stays[i], vm))
+			return true;
+	return d->vm_id && !strcmp(d->vm_id, vm->id) && d->vm_start == vm->start;
+}
+
+/* By what the kernel reports that it was attached to while the VM had it. */
+static enum tri kernel_blocked(const struct adv_dev *d, const struct adv_vm *vm)
+{
+	bool blocked = false, untold = false;
+
+	for (size_t i = 0; i < d->nr_stays; i++) {
+		const struct adv_stay *s = &d->stays[i];
+
+		if (!is_in(s, vm) || s->box == BOX_UNTOLD)
+			continue;
+		if (s->box > 2)
+			return TRI_NO;
+		*(s->box ? &blocked : &untold) = true;
+	}
+	if (!blocked && !untold && d->box)
+		return d->box <= 2;
+	return blocked && !untold ? TRI_YES : TRI_UNKNOWN;
+}
+
+enum tri advice_blocked(const struct advice_list *l, const struct adv_dev *d,
+			const struct adv_vm *vm)
+{
+	enum tri blocked = kernel_blocked(d, vm);
+
+	return blocked == TRI_UNKNOWN ? advice_joined(l, d).blocks : blocked;
+}
+
+/* Of one side's devices that the VM ever had. TRI_UNKNOWN also where none of them was there all through. */
+static enum tri devices_unable(const struct advice_list *l, const struct adv_side *s,
+			       const struct adv_vm *vm)
+{
+	enum tri answer = TRI_YES;
+	bool stayed = false;
+
+	for (size_t i = 0; i < s->nr_devs; i++) {
+		const struct adv_dev *d = &s->devs[i], joined = advice_joined(l, d);
+		enum tri blocked, can = advice_ability(&joined);
+
+		if (!advice_was_in(d, vm))
+			continue;
+		blocked = advice_blocked(l, d, vm);
+		if (blocked == TRI_YES)
+			continue;
+		if (can == TRI_YES)
+			return TRI_NO;
+		if (can == TRI_UNKNOWN || blocked == TRI_UNKNOWN)
+			answer = TRI_UNKNOWN;
+		stayed |= advice_stayed(d, vm, vm->times.from_wall_ns, vm->times.to_wall_ns);
+	}
+	return stayed ? answer : TRI_UNKNOWN;
+}
+
+enum tri advice_only_unable(const struct advice_list *l, const struct adv_vm *base,
+			    const struct adv_vm *cand)
+{
+	enum tri answer;
+
+	if (!base || base->noncoherent == TRI_UNKNOWN)
+		return TRI_UNKNOWN;
+	if (base->noncoherent == TRI_NO)
+		return TRI_NO;
+	answer = devices_unable(l, l->base, base);
+	/* Its cost is the candidate's then, so that its devices are, too. */
+	if (cand && cand != base)
+		answer = worse_tri(answer, devices_unable(l, l->cand, cand), TRI_NO);
+	return answer;
+}
+
+/* What of a stay lies in that time, and while the VM was alive. */
+static bool counts(const struct adv_stay *s, const struct adv_vm *vm, int64_t from_ns,
+		   int64_t to_ns)
+{
+	if (vm->alive_ns && to_ns > vm->alive_ns)
+		to_ns = vm->alive_ns;
+	return s->to_ns >= from_ns && s->from_ns <= to_ns;
+}
+
+bool advice_stayed(const struct adv_dev *d, const struct adv_vm *vm, int64_t from_ns, int64_t to_ns)
+{
+	for (size_t i = 0; i < d->nr_stays; i++) {
+		const struct adv_stay *s = &d->stays[i];
+
+		if (!s->mute && !is_in(s, vm) && counts(s, vm, from_ns, to_ns))
+			return false;
+	}
+	return true;
+}
+
+/* Another device that may be what makes the VM non-coherent. */
+static bool has_others(const struct adv_side *s, const struct adv_dev *d, const struct adv_vm *vm)
+{
+	for (size_t i = 0; i < s->nr_devs; i++) {
+		const struct adv_dev *other = &s->devs[i];
+
+		/* By ability alone one is not known to be blocked: its address space may let it pass. */
+		if (other != d && advice_was_in(other, vm) && kernel_blocked(other, vm) != TRI_YES)
+			return true;
+	}
+	return false;
+}
+
+const char *advice_not_box3(const struct advice_list *l, const struct adv_dev *d,
+			    const struct adv_vm *vm, int64_t from_ns, int64_t to_ns)
+{
+	const struct adv_side *s = side_find_dev(l->base, d->bdf) == d ? l->base : l->cand;
+	const struct adv_dev joined = advice_joined(l, d);
+	bool told = false, untold = false;
+
+	/* One that cannot is in none of the boxes that cost; its VM's cost is what there is to recover. */
+	if (advice_ability(&joined) == TRI_NO)
+		return NULL;
+	if (!advice_stayed(d, vm, from_ns, to_ns))
+		return WHY_AWAY;
+	for (size_t i = 0; i < d->nr_stays; i++) {
+		const struct adv_stay *stay = &d->stays[i];
+
+		if (stay->box == BOX_UNTOLD || !counts(stay, vm, from_ns, to_ns))
+			continue;
+		if (stay->box == 1 || stay->box == 2)
+			return WHY_BLOCKED;
+		*(stay->box ? &told : &untold) = true;
+	}
+	if (!told && !untold && d->box)
+		return d->box <= 2 ? WHY_BLOCKED : NULL;
+	/* Alone in a VM that is non-coherent it is what makes it so. */
+	return (told && !untold) || joined.blocks == TRI_NO || !has_others(s, d, vm) ?
+		       NULL :
+		       WHY_BOX_UNTOLD;
+}
+
+bool advice_same(const char *a, const char *b)
+{
+	return a && b && !strcmp(a, b);
+}
+
+/* In every line: one that does not tell leaves room for a time when it was not blocked. */
+enum tri advice_block_held(const struct advice_list *l, const struct adv_dev *d, const char **why)
+{
+	const struct adv_side *s = l->cand;
+
+	*why = "no candidate was recorded";
+	if (!d)
+		return TRI_UNKNOWN;
+	*why = WHY_HELD_KERNEL;
+	if (!advice_same(l->base->kernel, s->kernel))
+		return TRI_UNKNOWN;
+	if (d->unblocked || d->set || d->let_go)
+		return TRI_NO;
+	*why = s->gap && !s->unbroken_ns ?
+		       WHY_HELD_GAP :
+		       "no recording of nosnoop watch shows the device over --min-overlap of the candidate";
+	if (d->watched < 2 || (double)s->unbroken_ns < l->cfg->threshold[RULE_T_min_overlap] * 1e9)
+		return TRI_UNKNOWN;
+	*why = WHY_HELD_UNHEARD;
+	if (d->unheard || s->events_lost)
+		return TRI_UNKNOWN;
+	*why = WHY_HELD_UNTOLD;
+	if (d->untold)
+		return TRI_UNKNOWN;
+	*why = WHY_HELD_ASLEEP;
+	if (d->asleep)
+		return TRI_UNKNOWN;
+	*why = WHY_HELD_UNREAD;
+	if (d->unread || d->lines != s->lines)
+		return TRI_UNKNOWN;
+	*why = "the candidate's recordings do not tell it";
+	return d->blocked && d->blocked == s->lines ? TRI_YES : TRI_UNKNOWN;
+}
