@@ -192,4 +192,26 @@ fixture 'found by name' 'R4 1-to-3-pays low' --baseline "$TMP/top" --baseline "$
 	--candidate "$TMP/toplater" --candidate "$TMP/rec" --ab "$TMP/ab"
 is 'which nothing makes better' "$(raises)" ''
 
+# ---- what applies the verdict --------------------------------------------------------------------
+
+# applied NAME WANTED ARG...
+applied() {
+	local name=$1 wanted=$2
+
+	shift 2
+	advise "$@"
+	like "applied by: $name" "$(jq -r '.devices[0].apply' "$TMP/advice")" "$wanted"
+}
+applied 'no candidate' 'record a candidate with BLOCK' --baseline "$TMP/able"
+for change in backdoor:true=back\ door group_size:2=group\ of\ its\ own group_size:null='nosnoop list'; do
+	watch_rec $T 100 "[dev + {${change%=*}}]" >"$TMP/rec"
+	applied "BLOCK held, ${change%=*}" "${change#*=}" --baseline "$TMP/rec" --candidate "$TMP/held"
+	unlike 'no more of BLOCK' "$(jq -r '.devices[0].apply' "$TMP/advice")" 'with BLOCK'
+done
+watch_rec $LATER 100 "[$BLOCKED + {set_readings: 1}]" >"$TMP/rec"
+applied 'BLOCK did not hold' 'nosnoop watch' --baseline "$TMP/able" --candidate "$TMP/rec"
+applied 'cleared' 'nosnoop list --probe -D 0000:01:00\.0' --baseline "$TMP/cleared"
+applied 'what can' 'has the IOMMU in use' --baseline "$TMP/zero"
+unlike 'is not probed' "$(jq -r '.devices[0].apply' "$TMP/advice")" 'probe'
+
 done_testing

@@ -218,6 +218,40 @@ static void test_unknown_is_never_bold(void **state)
 	}
 }
 
+/* What is to be done next is not what is there already. */
+static void test_applied(void **state)
+{
+	static const struct {
+		const char *inputs, *wanted;
+	} t[] = {
+		{ "", "with BLOCK set" },
+		{ "alone=yes backdoor=no", "with BLOCK set" },
+		{ "alone=yes backdoor=yes block_held=yes", "a back door" },
+		{ "alone=no backdoor=no block_held=yes", "a group of its own" },
+		{ "alone=yes backdoor=no block_held=no", "what set the bit" },
+		{ "backdoor=no block_held=yes", "nosnoop list --json" },
+	};
+	struct rule_case c;
+	struct rule_result r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		c = parse(t[i].inputs);
+		rule_set_word(&c, RULE_iommu, "cannot", RULE_MEASURED, NULL);
+		rule_set_word(&c, RULE_ability, "can", RULE_MEASURED, NULL);
+		assert_int_equal(rule_apply(&c, &r), 0);
+		assert_string_equal(r.verdict, "3-to-4-unproven");
+		if (!strstr(r.apply, t[i].wanted))
+			fail_msg("%s: %s", t[i].inputs, r.apply);
+	}
+	c = parse("kind=other bit_seen_set=no");
+	assert_int_equal(rule_apply(&c, &r), 0);
+	assert_non_null(strstr(r.apply, "--probe"));
+	c = parse("ability=can bit_seen_set=yes coverage=full h=0");
+	assert_int_equal(rule_apply(&c, &r), 0);
+	assert_non_null(strstr(r.apply, "/sys/class/iommu"));
+}
+
 /* Every condition, input list and verdict of the page can be understood. */
 static void test_table(void **state)
 {
@@ -268,6 +302,7 @@ int main(void)
 		cmocka_unit_test(test_thresholds),
 		cmocka_unit_test(test_other_thresholds),
 		cmocka_unit_test(test_unknown_is_never_bold),
+		cmocka_unit_test(test_applied),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_json_whole),
 	};

@@ -28,7 +28,7 @@ section == "Sources" && /^(- |  )/ {
 }
 
 !/^\|/ || /^\|-/ { next }
-section != "Rows" && section != "Inputs" && section != "Thresholds" && section != "Verdicts" { next }
+section != "Rows" && section != "Inputs" && section != "Thresholds" && section != "Verdicts" && section != "Applied otherwise" { next }
 !row++ { next } # the headings
 
 {
@@ -37,7 +37,7 @@ section != "Rows" && section != "Inputs" && section != "Thresholds" && section !
 		cell[i] = strip(cell[i + 1])
 	if (mode == "c") {
 		macro = section == "Rows" ? "RULE_ROW" : section == "Inputs" ? "RULE_INPUT" : \
-			section == "Thresholds" ? "RULE_THRESHOLD" : "RULE_VERDICT"
+			section == "Thresholds" ? "RULE_THRESHOLD" : section == "Verdicts" ? "RULE_VERDICT" : "RULE_OTHERWISE"
 		line = macro "("
 		for (i = 1; i <= n; i++)
 			line = line (i > 1 ? ", " : "") \
@@ -47,6 +47,8 @@ section != "Rows" && section != "Inputs" && section != "Thresholds" && section !
 		rst = rst cell[1] "\n    if " cell[2] ": **" cell[3] "**\n\n"
 	} else if (section == "Verdicts") {
 		verdicts = verdicts cell[1] "\n    " toupper(substr(cell[2], 1, 1)) substr(cell[2], 2) ".\n    Applied by: " cell[3] ".\n\n"
+	} else if (section == "Applied otherwise") {
+		verdicts = verdicts "**" cell[1] "**, where " cell[2] "\n    Applied by: " cell[3] ".\n\n"
 	} else if (section == "Inputs") {
 		inputs = inputs cell[1] " (" cell[2] ")\n    " toupper(substr(cell[3], 1, 1)) substr(cell[3], 2) ".\n\n"
 	}
@@ -56,7 +58,7 @@ END {
 	if (mode == "c") {
 		print "/* Made from docs/rule.md. */"
 		for (s in out) {
-			guard = s == "Rows" ? "RULE_ROW" : s == "Inputs" ? "RULE_INPUT" : s == "Thresholds" ? "RULE_THRESHOLD" : "RULE_VERDICT"
+			guard = s == "Rows" ? "RULE_ROW" : s == "Inputs" ? "RULE_INPUT" : s == "Thresholds" ? "RULE_THRESHOLD" : s == "Verdicts" ? "RULE_VERDICT" : "RULE_OTHERWISE"
 			printf "#ifdef %s\n%s#undef %s\n#endif\n", guard, out[s], guard
 		}
 	} else {

@@ -36,6 +36,13 @@ static const struct {
 #include "rule_table.h"
 };
 
+static const struct {
+	const char *verdict, *when, *apply;
+} otherwise[] = {
+#define RULE_OTHERWISE(verdict, when, apply) { verdict, when, apply },
+#include "rule_table.h"
+};
+
 #define NR(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The longest condition, "f+t+m <= max_cost", many times over. */
@@ -182,16 +189,21 @@ static int holds(const struct rule_case *c, char *cond)
 	return strcmp(op, "=") ? compare_number(c, left, op, right) : compare_word(c, left, right);
 }
 
-int rule_line_holds(const struct rule_case *c, size_t i)
+static int all_hold(const struct rule_case *c, const char *when)
 {
 	char buf[COND_MAX], *cond, *save = NULL;
 	int ret = 1;
 
-	if (i >= NR(lines) || snprintf(buf, sizeof(buf), "%s", lines[i].when) >= (int)sizeof(buf))
+	if (snprintf(buf, sizeof(buf), "%s", when) >= (int)sizeof(buf))
 		return -EINVAL;
 	for (cond = strtok_r(buf, ",", &save); ret > 0 && cond; cond = strtok_r(NULL, ",", &save))
 		ret = holds(c, cond);
 	return ret;
+}
+
+int rule_line_holds(const struct rule_case *c, size_t i)
+{
+	return i < NR(lines) ? all_hold(c, lines[i].when) : -EINVAL;
 }
 
 bool rule_cost(const struct rule_case *c, double *cost)
@@ -237,6 +249,22 @@ static void note_missed(const struct rule_case *c, struct rule_result *r, size_t
 	}
 }
 
+static int note_otherwise(const struct rule_case *c, struct rule_result *r)
+{
+	for (size_t i = 0; i < NR(otherwise); i++) {
+		int ret = strcmp(otherwise[i].verdict, r->verdict) ? 0 :
+								     all_hold(c, otherwise[i].when);
+
+		if (ret < 0)
+			return ret;
+		if (!ret)
+			continue;
+		r->apply = otherwise[i].apply;
+		break;
+	}
+	return 0;
+}
+
 int rule_apply(const struct rule_case *c, struct rule_result *r)
 {
 	memset(r, 0, sizeof(*r));
@@ -258,6 +286,9 @@ int rule_apply(const struct rule_case *c, struct rule_result *r)
 			r->meaning = verdicts[v].meaning;
 			r->apply = verdicts[v].apply;
 		}
+		ret = note_otherwise(c, r);
+		if (ret)
+			return ret;
 		return r->meaning ? note_inputs(c, r, lines[i].inputs) : -EINVAL;
 	}
 	return -EINVAL;
