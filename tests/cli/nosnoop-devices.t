@@ -214,4 +214,14 @@ applied 'cleared' 'nosnoop list --probe -D 0000:01:00\.0' --baseline "$TMP/clear
 applied 'what can' 'has the IOMMU in use' --baseline "$TMP/zero"
 unlike 'is not probed' "$(jq -r '.devices[0].apply' "$TMP/advice")" 'probe'
 
+# ---- a device of the candidate alone ------------------------------------------------------------
+
+watch_rec $LATER 100 '[dev, dev + {bdf: "0000:03:00.0"}]' >"$TMP/rec"
+runs "$TOOL" advise --baseline "$TMP/able" --candidate "$TMP/rec" --html "$TMP/page"
+like 'text' "$(<"$OUT")" '0000:03:00\.0: in the candidate alone'
+like 'page' "$(<"$TMP/page")" '0000:03:00\.0: in the candidate alone'
+advise --baseline "$TMP/able" --candidate "$TMP/rec"
+is 'JSON' "$(jq -c '.candidate_only' "$TMP/advice")" '["0000:03:00.0"]'
+refused 'asked for' 2 '0000:03:00\.0 is in the candidate alone' "$TOOL" advise --baseline "$TMP/able" --candidate "$TMP/rec" -D 03:00.0
+
 done_testing

@@ -541,7 +541,10 @@ int advice_make(struct advice_list *l, const struct adv_side *base, const struct
 	}
 	free(order);
 	if (!err && !l->n) {
-		if (cfg->bdf)
+		if (cfg->bdf && cand && side_find_dev(cand, cfg->bdf))
+			log_err("%s is in the candidate alone: give a recording that has it as --baseline",
+				cfg->bdf);
+		else if (cfg->bdf)
 			log_err("%s is not in the baseline", cfg->bdf);
 		else
 			log_err("the baseline holds no devices: record while a VM has some, with wbinvdtop --record or nosnoop watch --record");

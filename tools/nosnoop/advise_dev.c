@@ -80,6 +80,17 @@ struct adv_dev advice_joined(const struct advice_list *l, const struct adv_dev *
 	return d;
 }
 
+const struct adv_dev *advice_candidate_only(const struct advice_list *l, size_t *at)
+{
+	while (l->cand && !l->cfg->bdf && *at < l->cand->nr_devs) {
+		const struct adv_dev *d = &l->cand->devs[(*at)++];
+
+		if (!side_find_dev(l->base, d->bdf))
+			return d;
+	}
+	return NULL;
+}
+
 static bool is_in(const struct adv_stay *s, const struct adv_vm *vm)
 {
 	return s->vm_id && !strcmp(s->vm_id, vm->id) && s->vm_start == vm->start;

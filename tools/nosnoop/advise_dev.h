@@ -12,6 +12,9 @@
  */
 struct adv_dev advice_joined(const struct advice_list *l, const struct adv_dev *of);
 
+/* The next device, from the *at-th on, that only the candidate has, and so has no verdict; NULL: no more. */
+const struct adv_dev *advice_candidate_only(const struct advice_list *l, size_t *at);
+
 /* Whether it can make no-snoop accesses, of a joined device. */
 enum tri advice_ability(const struct adv_dev *d);
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "advise_dev.h"
+
 #define PLOT_W	 720
 #define PLOT_H	 200
 #define PLOT_L	 70 /* left of the axes */
@@ -446,6 +448,9 @@ static void html_side(FILE *f, const struct advice_list *l, const struct adv_sid
 
 void advice_html(FILE *f, const struct advice_list *l)
 {
+	const struct adv_dev *only;
+	size_t at = 0;
+
 	fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
 	      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
 	      "<title>No-snoop: which policy for which device</title>\n",
@@ -475,6 +480,9 @@ void advice_html(FILE *f, const struct advice_list *l)
 	}
 	fputs(".</p>\n", f);
 	html_summary(f, l);
+	while ((only = advice_candidate_only(l, &at)))
+		fprintf(f, "<p>%s: in the candidate alone, so that it has no verdict.</p>\n",
+			only->bdf);
 	fputs("<h2>What WBINVD costs</h2>\n<p>The cost is a VM's, and belongs to all of its non-coherent devices together: "
 	      "moving one of them while another stays in box 3 saves nothing.</p>\n",
 	      f);

@@ -94,8 +94,13 @@ static void text_device(FILE *f, const struct advice *a)
 
 void advice_text(FILE *f, const struct advice_list *l)
 {
+	const struct adv_dev *d;
+	size_t at = 0;
+
 	for (size_t i = 0; i < l->n; i++)
 		text_device(f, &l->a[i]);
+	while ((d = advice_candidate_only(l, &at)))
+		fprintf(f, "%s: in the candidate alone, so that it has no verdict\n\n", d->bdf);
 	fputs("thresholds:", f);
 	for (int t = 0; t < RULE_NR_THRESHOLDS; t++)
 		fprintf(f, "%s %s %.10g %s", t ? "," : "", rule_threshold_option(t),
@@ -247,7 +252,12 @@ static json_t *add_vms(json_t *array, const struct advice_list *l, const struct 
 json_t *advice_json(const struct advice_list *l)
 {
 	json_t *devices = json_array(), *vms = json_array(), *thresholds = json_object();
+	json_t *only = json_array();
+	const struct adv_dev *d;
+	size_t at = 0;
 
+	while (only && (d = advice_candidate_only(l, &at)))
+		only = append(only, json_string(d->bdf));
 	for (size_t i = 0; devices && i < l->n; i++)
 		devices = append(devices, device_json(&l->a[i]));
 	for (int t = 0; thresholds && t < RULE_NR_THRESHOLDS; t++)
@@ -257,8 +267,8 @@ json_t *advice_json(const struct advice_list *l)
 			thresholds = NULL;
 		}
 	vms = add_vms(add_vms(vms, l, l->base), l, l->cand);
-	return json_pack("{s:s,s:s?,s:i,s:b,s:o,s:o,s:o}", "schema", ADVICE_SCHEMA, "kernel",
+	return json_pack("{s:s,s:s?,s:i,s:b,s:o,s:o,s:o,s:o}", "schema", ADVICE_SCHEMA, "kernel",
 			 l->base->kernel, "cpus", (int)l->cpus.n, "cpus_assumed",
-			 (int)l->cpus.assumed, "thresholds", thresholds, "devices", devices, "vms",
-			 vms);
+			 (int)l->cpus.assumed, "thresholds", thresholds, "devices", devices,
+			 "candidate_only", only, "vms", vms);
 }
