@@ -224,4 +224,15 @@ advise --baseline "$TMP/able" --candidate "$TMP/rec"
 is 'JSON' "$(jq -c '.candidate_only' "$TMP/advice")" '["0000:03:00.0"]'
 refused 'asked for' 2 '0000:03:00\.0 is in the candidate alone' "$TOOL" advise --baseline "$TMP/able" --candidate "$TMP/rec" -D 03:00.0
 
+# ---- numbers as they are printed ----------------------------------------------------------------
+
+jq -c '.runs |= map(if .policy == "a" then .score = 30 else .score = 30.3 end)' "$TMP/ab" >"$TMP/rec"
+fixture 'a gain of 1 % by 30 and 30.3' 'R4 keep-1 high' --baseline "$TMP/top" --baseline "$TMP/alone" --ab "$TMP/rec"
+top_rec $T 100 2990000000 780000000 >"$TMP/rec"
+watch_rec $T 100 '[dev + {snoop_control: true}]' '{vms: [{id: "100-9", start: 5000, name: "web01", flush_ns: 115000000}]}' >"$TMP/sum"
+fixture 'F + T + M of 1 %, with a rounding of the sum' 'R4 1-to-3-pays high' --baseline "$TMP/rec" --baseline "$TMP/sum" --ab "$TMP/ab"
+ab_file 1.0002 1.0002 >"$TMP/rec"
+fixture 'a gain of 1.0002 %' 'R4 1-to-3-pays high' --baseline "$TMP/top" --baseline "$TMP/alone" --ab "$TMP/rec"
+like 'is no 1 % in the text' "$("$TOOL" advise --baseline "$TMP/top" --baseline "$TMP/alone" --ab "$TMP/rec")" 'gain_lo +1\.0002 %'
+
 done_testing

@@ -118,7 +118,9 @@ bool advice_share(const struct advice_list *l, const struct adv_vm *vm, bool sta
 	    !(stall ? vm->times.stalls_known : vm->times.times_known))
 		return false;
 	span = (double)(vm->times.last_ns - vm->times.first_ns) * advice_cpus(l, vm)->n;
-	*pct = 100 * (double)(stall ? vm->times.stall_ns : vm->times.emulation_ns) / span;
+	*pct = rule_round(stall ? RULE_t : RULE_f,
+			  100 * (double)(stall ? vm->times.stall_ns : vm->times.emulation_ns) /
+				  span);
 	return true;
 }
 
@@ -127,7 +129,7 @@ static double shared_share(const struct advice_list *l, const struct adv_vm *vm)
 {
 	double span = (double)(vm->times.last_ns - vm->times.first_ns) * advice_cpus(l, vm)->n;
 
-	return 100 * (double)vm->times.shared_ns / span;
+	return rule_round(RULE_t, 100 * (double)vm->times.shared_ns / span);
 }
 
 /* From nosnoop's recordings alone. */
@@ -140,7 +142,8 @@ static bool flush_share(const struct advice_list *l, const struct adv_vm *vm, do
 	    (double)vm->flush_span_ns < least ||
 	    (double)(vm->flush_last_ns - vm->flush_first_ns) < least)
 		return false;
-	*pct = 100 * (double)vm->flush_ns / ((double)vm->flush_span_ns * advice_cpus(l, vm)->n);
+	*pct = rule_round(RULE_m, 100 * (double)vm->flush_ns /
+					  ((double)vm->flush_span_ns * advice_cpus(l, vm)->n));
 	return true;
 }
 
@@ -390,16 +393,17 @@ static int add_notes(const struct advice_list *l, struct advice *a)
 	if (!err && !strcmp(a->r.verdict, "kernel-waste") && in[RULE_f].origin &&
 	    in[RULE_t].origin) {
 		f = in[RULE_f].number;
-		t = in[RULE_t].number - shared_share(l, a->vm);
+		t = rule_round(RULE_t, in[RULE_t].number - shared_share(l, a->vm));
 		err = note(
-			a, "Recoverable: %.4g %% of the host's CPU time (F %.4g %% + T %.4g %%%s).",
-			f + t, f, t,
+			a,
+			"Recoverable: %.10g %% of the host's CPU time (F %.10g %% + T %.10g %%%s).",
+			rule_round(RULE_f, f + t), f, t,
 			a->vm->times.shared_ns ? " without the stalls by one of several VMs" : "");
 	}
 	if (!err && l->cand && a->base_vm && a->vm && a->vm != a->base_vm &&
 	    advice_share(l, a->base_vm, false, &f) && advice_share(l, a->vm, false, &t))
-		err = note(a, "F went from %.4g %% in the baseline to %.4g %% in the candidate.", f,
-			   t);
+		err = note(a, "F went from %.10g %% in the baseline to %.10g %% in the candidate.",
+			   f, t);
 	if (!err && in[RULE_h].origin && !(in[RULE_h].number > 0) &&
 	    !strcmp(in[RULE_coverage].word, "full"))
 		err = note(

@@ -109,6 +109,9 @@ static int read_runs(struct jread *j, const json_t *root, struct adv_ab *ab)
 		ab_interval(gains, n, ab);
 		if (!isfinite(ab->mean) || !isfinite(ab->lo) || !isfinite(ab->hi))
 			err = jread_bad(j, SCORES_APART, (size_t)0, n * BLOCK - 1);
+		ab->mean = rule_round(RULE_gain_lo, ab->mean);
+		ab->lo = rule_round(RULE_gain_lo, ab->lo);
+		ab->hi = rule_round(RULE_gain_lo, ab->hi);
 	}
 	free(gains);
 	return err;

@@ -100,7 +100,7 @@ static void put_value(FILE *f, const struct rule_value *v)
 	else if (v->word)
 		put(f, v->word);
 	else
-		fprintf(f, "%.4g", v->number);
+		fprintf(f, "%.10g", v->number);
 }
 
 /* --- plots ---------------------------------------------------------------- */

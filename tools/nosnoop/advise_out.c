@@ -14,7 +14,7 @@ static void print_value(FILE *f, const struct rule_value *v)
 	else if (v->word)
 		fputs(v->word, f);
 	else
-		fprintf(f, "%.4g", v->number);
+		fprintf(f, "%.10g", v->number);
 }
 
 static void text_inputs(FILE *f, const struct advice *a)
@@ -44,9 +44,9 @@ static void print_for(FILE *f, const struct advice *a, const char *title, const 
 
 void advice_gain(FILE *f, const struct adv_ab *ab)
 {
-	fprintf(f, "%.4g %%, 95 %% interval ", ab->mean);
+	fprintf(f, "%.10g %%, 95 %% interval ", ab->mean);
 	if (ab->has_interval)
-		fprintf(f, "%.4g to %.4g %%", ab->lo, ab->hi);
+		fprintf(f, "%.10g to %.10g %%", ab->lo, ab->hi);
 	else
 		fputs("not known", f);
 }
@@ -78,7 +78,7 @@ static void text_device(FILE *f, const struct advice *a)
 		fprintf(f, ", %zu block%s\n", a->ab->blocks, a->ab->blocks == 1 ? "" : "s");
 	}
 	if (rule_cost(&a->c, &cost))
-		fprintf(f, "  F + T + M: %.4g %% of the host's CPU time\n", cost);
+		fprintf(f, "  F + T + M: %.10g %% of the host's CPU time\n", cost);
 	fputs("  inputs (* of this row):\n", f);
 	text_inputs(f, a);
 	for (size_t i = 0; i < a->nr_raise; i++) {

@@ -92,6 +92,23 @@ const char *rule_origin_name(enum rule_origin o)
 	return names[o];
 }
 
+/* Those of JSON, and of what is measured in per cent. */
+#define DIGITS	       10
+#define DIGITS_PERCENT 6
+
+static double rounded(double v, int digits)
+{
+	char buf[64];
+
+	snprintf(buf, sizeof(buf), "%.*g", digits, v);
+	return strtod(buf, NULL);
+}
+
+double rule_round(enum rule_input i, double v)
+{
+	return rounded(v, strcmp(inputs[i].values, "%") ? DIGITS : DIGITS_PERCENT);
+}
+
 void rule_case_init(struct rule_case *c)
 {
 	memset(c, 0, sizeof(*c));
@@ -108,7 +125,9 @@ void rule_set_word(struct rule_case *c, enum rule_input i, const char *word,
 void rule_set_number(struct rule_case *c, enum rule_input i, double v, enum rule_origin origin,
 		     const char *source)
 {
-	c->in[i] = (struct rule_value){ .origin = origin, .number = v, .source = source };
+	c->in[i] = (struct rule_value){ .origin = origin,
+					.number = rule_round(i, v),
+					.source = source };
 }
 
 static int find_input(const char *name)
@@ -131,34 +150,38 @@ static int find_threshold(const char *name)
 static int sum_of(const struct rule_case *c, char *expr, double *v)
 {
 	char *part, *save = NULL;
+	int i = -EINVAL;
 
 	*v = 0;
 	for (part = strtok_r(expr, "+", &save); part; part = strtok_r(NULL, "+", &save)) {
-		int i = find_input(part);
-
+		i = find_input(part);
 		if (i < 0)
 			return i;
 		if (c->in[i].origin == RULE_UNKNOWN || c->in[i].word)
 			return 0;
 		*v += c->in[i].number;
 	}
+	if (i < 0)
+		return i;
+	*v = rule_round(i, *v);
 	return 1;
 }
 
 static int compare_number(const struct rule_case *c, char *expr, const char *op, const char *limit)
 {
 	int t = find_threshold(limit), known;
-	double v;
+	double v, than;
 
 	if (t < 0)
 		return t;
 	known = sum_of(c, expr, &v);
 	if (known <= 0)
 		return known;
+	than = rounded(c->threshold[t], DIGITS);
 	if (!strcmp(op, ">"))
-		return v > c->threshold[t];
+		return v > than;
 	if (!strcmp(op, "<="))
-		return v <= c->threshold[t];
+		return v <= than;
 	return -EINVAL;
 }
 

@@ -60,6 +60,9 @@ const char *rule_threshold_unit(enum rule_threshold t);
 const char *rule_confidence_name(enum rule_confidence c);
 const char *rule_origin_name(enum rule_origin o);
 
+/* As an input of that kind is compared and printed. */
+double rule_round(enum rule_input i, double v);
+
 /* All inputs unknown, thresholds by default. */
 void rule_case_init(struct rule_case *c);
 void rule_set_word(struct rule_case *c, enum rule_input i, const char *word,
