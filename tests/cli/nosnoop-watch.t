@@ -91,6 +91,30 @@ compare 'how long it was not read, at most: in ms' "$(tail -n 1 "$TMP/rec" | jq 
 compare 'which is less than the interval' "$(tail -n 1 "$TMP/rec" | jq '.unread_ns / 1e6 | floor')" -lt 4000
 like 'and stands below the table' "$(<"$OUT")" 'bit: read every [0-3]\.[0-9]{3} s or more often'
 
+# A function that sleeps is read as soon as it wakes, and not with the next frame only: one that slept from the start,
+# and one that fell asleep.
+rm -rf -- "${TREE:?}" && demo_tree
+echo suspended >"$DEVICES/0000:02:00.0/power/runtime_status"
+echo active >"$DEVICES/0000:03:00.0/power/runtime_status"
+"$TOOL" watch --sysroot "$TREE" -D 02:00.0 -D 03:00.0 -d 7 -n 1 --record "$TMP/rec" >"$OUT" 2>"$ERR" &
+watcher=$!
+until [[ -s $TMP/rec ]]; do sleep 0.1; done
+sleep 0.5
+echo suspended >"$DEVICES/0000:03:00.0/power/runtime_status"
+sleep 1
+for bit in 1 0; do
+	for bdf in 0000:02:00.0 0000:03:00.0; do
+		config 0 $bit | dd of="$DEVICES/$bdf/config" conv=notrunc status=none
+		echo active >"$DEVICES/$bdf/power/runtime_status"
+	done
+	sleep 1.5
+done
+wait "$watcher"
+for bdf in 0000:02:00.0 0000:03:00.0; do
+	compare "$bdf woke between two frames: readings that found it set" "$(each $bdf .set_readings | tail -n 1)" -gt 2
+	is "$bdf: and it was cleared" "$(each $bdf .no_snoop | tail -n 1)" disabled
+done
+
 # What could not be read at first is of the kind that it shows once it wakes, and stays so when it sleeps again:
 # three that are the same asleep, of which one is integrated.
 rm -rf -- "${TREE:?}" && demo_tree

@@ -252,8 +252,8 @@ int watch_list_poll(struct watch *w)
 		struct func_row *r = &w->l.rows[i];
 		int err;
 
-		/* What sleeps, or could never be read, is the next reading's. */
-		if (r->f.suspended || (r->fds.config < 0 && r->d.no_snoop == DEV_NO_SNOOP_UNKNOWN))
+		/* What could never be read is the next reading's; what sleeps is asked only whether it woke. */
+		if (!r->f.suspended && r->fds.config < 0 && r->d.no_snoop == DEV_NO_SNOOP_UNKNOWN)
 			continue;
 		if (!func_reads_same(dev_scan_rootfd(w->tree.scan), r)) {
 			err = func_reread(w->tree.scan, r);
