@@ -105,6 +105,10 @@ not_box3 'not told, beside one that is blocked' '' "[dev + {snoop_control: true}
 not_box3 'told in part' 'may be what made' \
 	"[dev + {snoop_control: true, domain: {box: (if \$i == 3 then null else 3 end)}}, dev + $OTHER]"
 not_box3 'told all through' '' "[dev + {snoop_control: true, domain: {box: 3}}, dev + $OTHER]" '1-to-3-pays high'
+top_rec $((T + 7)) 93 2000000000 0 >"$TMP/late"
+watch_lines $T '[dev + {snoop_control: true, domain: {box: 3}} + (if $i < 2 then {vm: {id: null, start: null, name: null}, domain: {box: null}} else {} end)]' \
+	'{vms: (if $i < 2 then [] else [{id: "100-9", start: 5000, name: "web01", flush_ns: 0}] end)}' >"$TMP/rec"
+fixture 'told 3 s after the VM' 'R4 1-to-3-pays high' --baseline "$TMP/late" --baseline "$TMP/rec" --ab "$TMP/ab"
 # A recording that sees no VM takes nothing back, and a VM that ends takes its devices with it.
 watch_rec $T 100 '[dev + {snoop_control: true, vm: {id: null, start: null, name: null}}]' '{vms: []}' >"$TMP/blind"
 fixture 'another recording sees no VM' 'R4 1-to-3-pays high' --baseline "$TMP/top" --baseline "$TMP/blind" --baseline "$TMP/alone" --ab "$TMP/ab"

@@ -6,6 +6,9 @@
 
 #include "advise_why.h"
 
+/* Both tools look for the functions of a process this often: a VM's may be told as late. */
+#define OWNER_LAG_NS 5000000000LL
+
 /* A bit that stays 0 proves nothing of a device whose accesses it need not govern, whoever reports it. */
 static bool proof_counts(const struct adv_dev *d)
 {
@@ -186,7 +189,7 @@ bool advice_stayed(const struct adv_dev *d, const struct adv_vm *vm, int64_t fro
 	for (size_t i = 0; i < d->nr_stays; i++) {
 		const struct adv_stay *s = &d->stays[i];
 
-		if (!s->mute && !is_in(s, vm) && counts(s, vm, from_ns, to_ns))
+		if (!s->mute && !is_in(s, vm) && counts(s, vm, from_ns + OWNER_LAG_NS, to_ns))
 			return false;
 	}
 	return true;
@@ -220,7 +223,8 @@ const char *advice_not_box3(const struct advice_list *l, const struct adv_dev *d
 	for (size_t i = 0; i < d->nr_stays; i++) {
 		const struct adv_stay *stay = &d->stays[i];
 
-		if (stay->box == BOX_UNTOLD || !counts(stay, vm, from_ns, to_ns))
+		if (stay->box == BOX_UNTOLD || (!stay->mute && !is_in(stay, vm)) ||
+		    !counts(stay, vm, from_ns, to_ns))
 			continue;
 		if (stay->box == 1 || stay->box == 2)
 			return WHY_BLOCKED;
