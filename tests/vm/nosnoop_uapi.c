@@ -501,6 +501,65 @@ static void case_recovery(void)
 	      host_bit(), host_master());
 }
 
+/*
+ * Found hardwired to 0 when it was opened. Then the function is another, with the bit set as after a
+ * reset; what was said of it has to stay true.
+ */
+static void case_acquired(void)
+{
+	const int devctl = exp_cap + PCI_EXP_DEVCTL;
+	struct seen before, now;
+	uint32_t word;
+
+	check(!(info() & CAPABLE) && !host_bit(), "opened as not capable", "flags %#x", info());
+	inject("writable");
+	check(host_bit(), "the function gets the bit, set", "clear");
+	check(!(user_read(devctl, 4) & PCI_EXP_DEVCTL_NOSNOOP_EN), "reads as 0: 4 bytes", "1");
+	check(!(user_read(devctl + 1, 1) & 8), "reads as 0: 1 byte", "1");
+	check(!(info() & CAPABLE), "it stays not capable", "flags %#x", info());
+	before = injector();
+	is_error("bus mastering", set_master(true), 0);
+	now = injector();
+	check(!host_bit() && host_master(), "bus mastering on, the bit clear", "bit %d, master %d",
+	      host_bit(), host_master());
+	check(now.exposed == before.exposed, "and was before bus mastering", "exposed");
+
+	word = user_read(devctl, 2);
+	user_write(devctl, word | PCI_EXP_DEVCTL_NOSNOOP_EN, 4);
+	user_write(devctl, word | PCI_EXP_DEVCTL_NOSNOOP_EN, 2);
+	user_write(devctl + 1, word >> 8 | 8, 1);
+	user_write(devctl, (word ^ 0x1000) | PCI_EXP_DEVCTL_NOSNOOP_EN, 2);
+	check(user_read(devctl, 2) == (word ^ 0x1000), "the rest of the register works",
+	      "%#x, was %#x", user_read(devctl, 2), word);
+	user_write(devctl, word, 2);
+	now = injector();
+	check(!host_bit() && now.sets == before.sets && now.exposed == before.exposed,
+	      "writes are ignored", "bit %d, set %u times, exposed %u times", host_bit(),
+	      now.sets - before.sets, now.exposed - before.exposed);
+
+	before = injector();
+	is_error("reset", device_reset(), 0);
+	survived("reset", before);
+	before = injector();
+	is_error("D3hot", set_power(3), 0);
+	is_error("D0", set_power(0), 0);
+	survived("D3hot, D0", before);
+
+	is_error("bus mastering off", set_master(false), 0);
+	host_set_bit(true);
+	is_error("BLOCK", set(BLOCK, 0), 0);
+	check(is_state(BLOCK, 0) && !host_bit(), "BLOCK clears the bit", "set");
+	is_error("ALLOW", set(ALLOW, 0), 0);
+	check(is_state(ALLOW, 0) && !host_bit(), "ALLOW does not give it back", "set");
+
+	inject("stuck1");
+	is_error("stuck at 1: bus mastering", set_master(true), EIO);
+	check(!host_master(), "stuck at 1: it is off", "on");
+	inject("hardwired0");
+	is_error("hardwired again: bus mastering", set_master(true), 0);
+	check(host_master(), "hardwired again: it is on", "off");
+}
+
 static void case_close(bool initial)
 {
 	host_set_bit(initial);
@@ -712,6 +771,8 @@ int main(int argc, char **argv)
 		case_resets(arg);
 	} else if (!strcmp(what, "recovery")) {
 		case_recovery();
+	} else if (!strcmp(what, "acquired")) {
+		case_acquired();
 	} else if (!strcmp(what, "race")) {
 		case_race(atoi(arg));
 	} else if (!strcmp(what, "straddle")) {

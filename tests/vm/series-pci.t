@@ -89,21 +89,24 @@ virtual_functions() {
 	vfio_bind "$pf"
 }
 
-# A graphics card of NVIDIA's has its audio function's config space in BAR0; of another vendor, function 1 is
-# what it is.
+# A graphics card reaches Device Control of the functions beside it: NVIDIA's has their config space in BAR0, AMD's
+# has the register among its own. Of another vendor, function 1 is what it is.
 siblings() {
-	local first second vendor wanted
+	local first second card vendor class wanted
 
 	first=$(vfio_find $E1000E 3) second=$(vfio_find $E1000E 4)
-	for vendor in 10de 1033; do
-		inject add "$first" hardwired0 id=10de:1b80 class=030000
-		inject add "$second" hardwired0 "id=$vendor:10f0" class=040300
+	while read -r card vendor class wanted; do
+		inject add "$first" hardwired0 "id=$card:1b80" class=030000
+		inject add "$second" hardwired0 "id=$vendor:10f0" "class=$class"
 		ok "remove and scan again" rescan "$first"
 		ok "remove and scan again" rescan "$second"
-		wanted=''
-		[[ $vendor != 10de ]] || wanted='capable untrusted'
-		reports "function 1 of a graphics card, vendor $vendor" "$second" "$wanted"
-	done
+		reports "function 1, $vendor class $class, of a graphics card of $card" "$second" "$wanted"
+	done <<-'END'
+		10de 10de 040300 capable untrusted
+		1002 1002 040300 capable untrusted
+		1002 1002 0c0380 capable untrusted
+		10de 1033 040300
+	END
 	inject del "$first"
 	inject del "$second"
 }
@@ -147,6 +150,8 @@ promises() {
 	local bdf nvme
 
 	bdf=$(vfio_find $E1000E 2) nvme=$(vfio_find $NVME 2)
+	inject add "$bdf" hardwired0
+	checks "acquired later" acquired "$bdf"
 	inject add "$bdf" writable
 	checks "block" block "$bdf"
 	checks "allow" deaf "$bdf"
