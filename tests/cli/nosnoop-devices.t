@@ -109,6 +109,20 @@ top_rec $((T + 7)) 93 2000000000 0 >"$TMP/late"
 watch_lines $T '[dev + {snoop_control: true, domain: {box: 3}} + (if $i < 2 then {vm: {id: null, start: null, name: null}, domain: {box: null}} else {} end)]' \
 	'{vms: (if $i < 2 then [] else [{id: "100-9", start: 5000, name: "web01", flush_ns: 0}] end)}' >"$TMP/rec"
 fixture 'told 3 s after the VM' 'R4 1-to-3-pays high' --baseline "$TMP/late" --baseline "$TMP/rec" --ab "$TMP/ab"
+# away NAME TOP REASON [ARG...]: F is not known of TOP and the recording at hand
+away() {
+	fixture "not late: $1" 'R4 keep-1 low' --baseline "$TMP/$2" --baseline "$TMP/rec" --ab "$TMP/ab" "${@:4}"
+	like "not late: $1: why" "$(input f) $(input f source)" "^null .*$3"
+}
+top_rec $((T + 7)) 4 2000000000 0 >"$TMP/few"
+away 'never in the VM, as the time is so short' few 'in its VM all through' --min-overlap 4
+watch_lines $T '[dev + {snoop_control: true, domain: {box: 3}} + (if $i < 1 then {vm: {id: null, start: null, name: null}} else {} end)]' >"$TMP/rec"
+away 'the VM was there at the first line' top 'in its VM all through'
+for vm in '{id: "200-9", start: 6000, name: "db"}=in its VM all through' '{id: null, start: null, name: null}=was blocked'; do
+	watch_lines $T "[dev + {snoop_control: true, domain: {box: 3}} + (if \$i < 2 then {vm: ${vm%=*}, domain: {box: 1}} else {} end)]" \
+		'{vms: (if $i < 2 then [] else [{id: "100-9", start: 5000, name: "web01", flush_ns: 0}] end)}' >"$TMP/rec"
+	away "in box 1 of ${vm%%,*}" late "${vm#*=}"
+done
 # A recording that sees no VM takes nothing back, and a VM that ends takes its devices with it.
 watch_rec $T 100 '[dev + {snoop_control: true, vm: {id: null, start: null, name: null}}]' '{vms: []}' >"$TMP/blind"
 fixture 'another recording sees no VM' 'R4 1-to-3-pays high' --baseline "$TMP/top" --baseline "$TMP/blind" --baseline "$TMP/alone" --ab "$TMP/ab"

@@ -59,6 +59,7 @@ struct adv_vm {
 	int64_t flush_first_ns, flush_last_ns; /* wall clock of the readings that tell it */
 	unsigned int line;		       /* the last of adv_side.lines that has it */
 	int64_t alive_ns; /* wall clock of the last reading that shows it alive; 0: none does */
+	int64_t first_ns; /* of the first line of any recording that shows it */
 };
 
 /* Of two tellings of what changes in time, the one inside the time in common holds, and of these the later. */
@@ -72,6 +73,7 @@ struct adv_when {
 /* Readings in the time in common, of one recording and one after the other, that tell the same of a device. */
 struct adv_stay {
 	int64_t from_ns, to_ns; /* wall clock of the first and the last of them */
+	int64_t since_ns;	/* of the first of all lines that follow each other without a gap */
 	char *vm_id;		/* NULL: in no VM, or nobody knows in which, or not there at all */
 	uint64_t vm_start;
 	int box;   /* as in adv_dev, or BOX_UNTOLD */
@@ -98,6 +100,7 @@ struct adv_dev {
 	struct adv_stay *stays;
 	size_t nr_stays;
 	size_t first_stay;			 /* of the recording at hand */
+	bool owner_told;			 /* in some line of that, at any time */
 	unsigned int set, clear, asleep, unread; /* readings of the bit */
 	unsigned int blocked, unblocked;	 /* readings of VFIO's state */
 	unsigned int lines;			 /* of nosnoop's recordings that have it */
@@ -156,6 +159,7 @@ struct adv_side {
 	unsigned int lines;	/* of nosnoop's recordings that were taken */
 	struct adv_track track;
 	int64_t here_first_ns, here_last_ns; /* readings of the recording at hand; 0: none */
+	int64_t here_since_ns;		     /* its first line, or the one behind its last gap */
 	uint64_t unbroken_ns; /* the longest that one recording of watch lasts without a gap */
 	bool gap;	      /* some recording has one */
 	bool events_lost;

@@ -184,15 +184,29 @@ static bool counts(const struct adv_stay *s, const struct adv_vm *vm, int64_t fr
 	return s->to_ns >= from_ns && s->from_ns <= to_ns;
 }
 
+/* A VM that came while the recording went on: its devices are told later.  The first line looks for all at once. */
+static bool is_late(const struct adv_stay *s, const struct adv_vm *vm)
+{
+	return !s->vm_id && vm->first_ns > s->since_ns && s->to_ns < vm->first_ns + OWNER_LAG_NS;
+}
+
 bool advice_stayed(const struct adv_dev *d, const struct adv_vm *vm, int64_t from_ns, int64_t to_ns)
 {
+	bool in = false, late = false;
+
 	for (size_t i = 0; i < d->nr_stays; i++) {
 		const struct adv_stay *s = &d->stays[i];
 
-		if (!s->mute && !is_in(s, vm) && counts(s, vm, from_ns + OWNER_LAG_NS, to_ns))
+		if (s->mute || !counts(s, vm, from_ns, to_ns))
+			continue;
+		if (is_in(s, vm))
+			in = true;
+		else if (is_late(s, vm))
+			late = true;
+		else
 			return false;
 	}
-	return true;
+	return in || !late;
 }
 
 /* Another device that may be what makes the VM non-coherent. */
@@ -223,12 +237,13 @@ const char *advice_not_box3(const struct advice_list *l, const struct adv_dev *d
 	for (size_t i = 0; i < d->nr_stays; i++) {
 		const struct adv_stay *stay = &d->stays[i];
 
-		if (stay->box == BOX_UNTOLD || (!stay->mute && !is_in(stay, vm)) ||
-		    !counts(stay, vm, from_ns, to_ns))
+		if (stay->box == BOX_UNTOLD || !counts(stay, vm, from_ns, to_ns))
 			continue;
 		if (stay->box == 1 || stay->box == 2)
 			return WHY_BLOCKED;
-		*(stay->box ? &told : &untold) = true;
+		/* One that is told late was somewhere before. */
+		if (stay->mute || is_in(stay, vm))
+			*(stay->box ? &told : &untold) = true;
 	}
 	if (!told && !untold && d->box)
 		return d->box <= 2 ? WHY_BLOCKED : NULL;

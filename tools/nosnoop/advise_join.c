@@ -82,6 +82,12 @@ struct adv_vm *side_vm(struct adv_side *s, const char *id, uint64_t start, const
 	return NULL;
 }
 
+void side_vm_seen(struct adv_vm *vm, int64_t wall_ns)
+{
+	if (!vm->first_ns || wall_ns < vm->first_ns)
+		vm->first_ns = wall_ns;
+}
+
 int side_text(char **to, const char *from)
 {
 	char *copy;
@@ -145,6 +151,7 @@ int side_dev_owner(struct adv_dev *d, struct adv_when when, const char *id, uint
 {
 	int newer = when_cmp(when, d->owned), other = d->vm_id ? strcmp(id, d->vm_id) : -1;
 
+	d->owner_told = true;
 	if (newer < 0 || (!newer && (other > 0 || (!other && start >= d->vm_start))))
 		return 0;
 	d->owned = when;
@@ -334,6 +341,8 @@ uint64_t side_watched(struct adv_side *s, int64_t wall_ns, uint64_t time_ns, uin
 		t->missed_ns += in_common(s, t->wall_ns, from_ns);
 	/* Whether the bit stayed blocked is asked of the whole recording. */
 	t->gap |= t->begun && !follows;
+	if (!follows)
+		s->here_since_ns = wall_ns;
 	/* Recordings of other versions do not tell it. */
 	if (time_ns)
 		clock_goes_on(&t->clock, !follows, wall_ns, time_ns);

@@ -176,7 +176,9 @@ static int read_owner(struct jread *j, const struct line *l, const json_t *obj, 
 	if (!err && id) {
 		err = side_dev_owner(d, l->when, id, start);
 		of = err ? NULL : side_vm(l->s, id, start, name);
-		if (!of)
+		if (of)
+			side_vm_seen(of, l->wall_ns);
+		else
 			err = -ENOMEM;
 	}
 	if (!err)
@@ -386,6 +388,8 @@ static int read_flush(struct jread *j, struct line *l, const json_t *obj, size_t
 		err = -ENOMEM;
 	free(id);
 	free(name);
+	if (vm)
+		side_vm_seen(vm, l->wall_ns);
 	if (err || !vm || !l->in_common)
 		return err;
 	if (vm->line == l->s->lines)

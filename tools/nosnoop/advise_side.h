@@ -53,6 +53,9 @@ int clock_check(const struct adv_clock *c, const char *path);
 /* A recording of wbinvdtop ends: of each VM, one recording is taken, as the counters of two do not add up. */
 void side_end_times(struct adv_side *s, bool lost);
 
+/* A line of a recording of either kind shows the VM. */
+void side_vm_seen(struct adv_vm *vm, int64_t wall_ns);
+
 /* A recording begins, and ends: what is counted since its start is its own.  As clock_check(). */
 void side_begin(struct adv_side *s, const struct adv_file *file);
 int side_end(struct adv_side *s, struct adv_file *file);

@@ -5,20 +5,21 @@
 #include <errno.h>
 #include <string.h>
 
-static bool tells_same(const struct adv_stay *s, const char *id, uint64_t start, int box)
+static bool tells_same(const struct adv_stay *s, int64_t since_ns, const char *id, uint64_t start,
+		       int box)
 {
-	return s->box == box &&
+	return s->box == box && s->since_ns == since_ns &&
 	       (id ? s->vm_id && !strcmp(s->vm_id, id) && s->vm_start == start : !s->vm_id);
 }
 
-static int add_stay(struct adv_dev *d, int64_t from_ns, int64_t to_ns, const char *id,
-		    uint64_t start, int box)
+static int add_stay(const struct adv_side *s, struct adv_dev *d, int64_t from_ns, int64_t to_ns,
+		    const char *id, uint64_t start, int box)
 {
 	struct adv_stay *last, *grown;
 
 	if (d->nr_stays > d->first_stay) {
 		last = &d->stays[d->nr_stays - 1];
-		if (tells_same(last, id, start, box)) {
+		if (tells_same(last, s->here_since_ns, id, start, box)) {
 			last->to_ns = to_ns > last->to_ns ? to_ns : last->to_ns;
 			return 0;
 		}
@@ -30,6 +31,7 @@ static int add_stay(struct adv_dev *d, int64_t from_ns, int64_t to_ns, const cha
 	last = &grown[d->nr_stays - 1];
 	last->from_ns = from_ns;
 	last->to_ns = to_ns;
+	last->since_ns = s->here_since_ns;
 	last->vm_start = start;
 	last->box = box;
 	return side_text(&last->vm_id, id);
@@ -41,8 +43,8 @@ int side_dev_stay(const struct adv_side *s, struct adv_dev *d, int64_t wall_ns, 
 	int err = 0;
 
 	if (d->nr_stays == d->first_stay && s->here_first_ns)
-		err = add_stay(d, s->here_first_ns, s->here_last_ns, NULL, 0, BOX_UNTOLD);
-	return err ? err : add_stay(d, wall_ns, wall_ns, id, start, box);
+		err = add_stay(s, d, s->here_first_ns, s->here_last_ns, NULL, 0, BOX_UNTOLD);
+	return err ? err : add_stay(s, d, wall_ns, wall_ns, id, start, box);
 }
 
 int side_stays_read(struct adv_side *s, int64_t wall_ns)
@@ -53,7 +55,7 @@ int side_stays_read(struct adv_side *s, int64_t wall_ns)
 		struct adv_dev *d = &s->devs[i];
 
 		if (d->nr_stays > d->first_stay && d->stays[d->nr_stays - 1].to_ns != wall_ns)
-			err = add_stay(d, wall_ns, wall_ns, NULL, 0, BOX_UNTOLD);
+			err = add_stay(s, d, wall_ns, wall_ns, NULL, 0, BOX_UNTOLD);
 	}
 	if (!s->here_first_ns)
 		s->here_first_ns = wall_ns;
@@ -65,13 +67,11 @@ void side_stays_end(struct adv_side *s)
 {
 	for (size_t i = 0; i < s->nr_devs; i++) {
 		struct adv_dev *d = &s->devs[i];
-		bool told = false;
 
 		for (size_t k = d->first_stay; k < d->nr_stays; k++)
-			told |= !!d->stays[k].vm_id;
-		for (size_t k = d->first_stay; k < d->nr_stays; k++)
-			d->stays[k].mute = !told;
+			d->stays[k].mute = !d->owner_told;
+		d->owner_told = false;
 		d->first_stay = d->nr_stays;
 	}
-	s->here_first_ns = s->here_last_ns = 0;
+	s->here_first_ns = s->here_last_ns = s->here_since_ns = 0;
 }
