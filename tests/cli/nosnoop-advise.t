@@ -342,7 +342,7 @@ like 'and why' "$(jq -r '.devices[0].inputs.f.source' "$TMP/advice")" 'less than
 fixture 'unless less is asked for' 'R4 keep-1 high' --baseline "$TMP/short" --baseline "$TMP/box1" --ab "$TMP/ab" --min-overlap 30
 
 # The candidate's VM was started anew: found by name, which is an assumption.
-sed 's/"100-9"/"300-9"/g; s/5000/7000/g' "$TMP/box1" | sed "s/$(date -u -d @$T +%FT%T)/$(date -u -d @$((T + 1000)) +%FT%T)/; s/$(date -u -d @$((T + 100)) +%FT%T)/$(date -u -d @$((T + 1100)) +%FT%T)/" >"$TMP/box1b"
+sed 's/"100-9"/"300-9"/g; s/5000/7000/g' "$TMP/box1" | sed "s/$(date -u -d @$T +%FT%T)/$(date -u -d @$((T + 1000)) +%FT%T)/; s/$(date -u -d @$((T + 100)) +%FT%T)/$(date -u -d @$((T + 1100)) +%FT%T)/" | jq -c '.time_ns += 1000000000000' >"$TMP/box1b"
 top_rec $((T + 1000)) 100 400000000 0 '{id: "300-9", pid: 300, start: 7000}' >"$TMP/topb"
 fixture 'a VM started anew is an assumption' 'R4 1-to-3-pays low' --baseline "$TMP/top" --baseline "$TMP/box1" \
 	--candidate "$TMP/topb" --candidate "$TMP/box1b" --ab "$TMP/ab"

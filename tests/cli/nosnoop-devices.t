@@ -27,7 +27,7 @@ raises() {
 # watch_lines FROM DEVICES [MEMBERS]: as watch_rec, 11 lines in 100 s, of which $i is the number
 watch_lines() {
 	jq -nc "$NS_DEFS"'range(11) as $i | {schema: "nosnoop/1", command: "watch", kernel: "6.12.0", time: at($from + $i * 10),
-		time_ns: (1000000000 * ($i * 10 + 1)), interval_ns: (if $i == 0 then 0 else 10000000000 end), cpus: 4,
+		time_ns: mono($from + $i * 10), interval_ns: (if $i == 0 then 0 else 10000000000 end), cpus: 4,
 		requests: blind, log: {heard: true, lost_events: 0, lost_maps: 0},
 		vms: [{id: "100-9", start: 5000, name: "web01", flush_ns: 0}], functions: ('"$2"')} + ('"${3:-{\}}"')' \
 		--argjson from "$1"

@@ -48,7 +48,7 @@ top_lines() {
 		range($n) as $i | (if $i == 0 then none else counters($e; $s) end) as $d |
 		(if $i == 0 then none else counters($e * $i; $s * $i) + {exits: (10 * $i), flushes: (10 * $i), cpus_flushed: (20 * $i)} end) as $c |
 		{schema: "wbinvdtop/1", source: "fentry", kernel: "6.12.0", time: at($from + $i * $step),
-			time_ns: (1000000000 * ($i * $step + 1)), interval_ns: (if $i == 0 then 0 else $step * 1000000000 end),
+			time_ns: mono($from + $i * $step), interval_ns: (if $i == 0 then 0 else $step * 1000000000 end),
 			time_scope: "function", lost: {total: 0, delta: 0}, sum: {total: $c, delta: $d},
 			vms: [{id: "100-9", pid: 100, start: 5000, name: "web01", ended: false, noncoherent: true,
 				total: $c, delta: $d, devices: []} + ('"${6:-{\}}"')], victims: []} + ('"${7:-{\}}"')' \
@@ -155,7 +155,7 @@ is 'what an ended VM caused is not shared' "$(input t)" 0.25
 
 idle='map_values(if . then 0 else null end)'
 top_lines $T 11 10 0 0 | jq -c ".vms[0] |= (.total |= $idle | .delta |= $idle) | .sum = (.vms[0] | {total, delta})" >"$TMP/idle"
-top_lines $((T + 1100)) 11 10 1200000000 0 | jq -c '.time_ns += 1100000000000' | tail -n +2 >"$TMP/second"
+top_lines $((T + 1100)) 11 10 1200000000 0 | tail -n +2 >"$TMP/second"
 watch_rec $T 1200 '[dev + {snoop_control: true}]' '{vms: [{id: "100-9", start: 5000, name: "web01", flush_ns: 0}]}' >"$TMP/long"
 tail -n +2 "$TMP/idle" | cat - "$TMP/second" >"$TMP/rec"
 fixture 'two runs of wbinvdtop --json' 'R4 keep-1 low' --baseline "$TMP/rec" --baseline "$TMP/long" --ab "$TMP/ab"
@@ -201,6 +201,23 @@ later 1 <"$TMP/early" >"$TMP/rec"
 later 1 <"$TMP/box1" >"$TMP/rec2"
 advise --baseline "$TMP/rec" --baseline "$TMP/rec2"
 is 'a leap second is none, and in no length' "$(jq -c '[.vms[0].seconds, .devices[0].inputs.f.value]' "$TMP/advice")" '[100,0.5]'
+
+jq -c '.time_ns += 3600000000000' "$TMP/early" >"$TMP/rec"
+apart() {
+	refused "two recordings of one VM, hours apart (${*//$TMP\//})" 2 \
+		'(rec|box1) and .*(box1|rec) both have VM 100-9 .*, but time is 3600\.0 s further from time_ns in one: they are of different times' "$TOOL" advise "$@"
+}
+orders apart "$TMP/rec" "$TMP/box1"
+jq -c '.time_ns += 1000000000' "$TMP/early" >"$TMP/rec"
+advise --baseline "$TMP/rec" --baseline "$TMP/box1"
+is 'a second is not' "$STATUS" 0
+jq -c '.time_ns += 3600000000000 | .vms[0].start = 6000' "$TMP/early" >"$TMP/rec"
+watch_rec $T 100 '[dev + {vm: {id: null, start: null, name: null}}]' '{vms: []}' >"$TMP/rec2"
+advise --baseline "$TMP/rec" --baseline "$TMP/rec2"
+is 'nor is another VM the same' "$STATUS" 0
+jq -c '.time_ns += 3600000000000' "$TMP/box1" >"$TMP/rec"
+advise --baseline "$TMP/box1" --candidate "$TMP/rec"
+is 'nor are two sides of one time' "$STATUS" 0
 
 # ---- lists in the file of a recording -----------------------------------------------------------
 
@@ -270,7 +287,7 @@ refused 'nor does a proof of the other side' 2 'contradict each other: 0000:01:0
 top_lines $((T + 1000)) 11 10 0 0 >"$TMP/window"
 blocked='[dev + {no_snoop: "disabled", ability: null, blocked: true, no_snoop_operations: 0}]'
 jq -nc "$NS_DEFS"'range(5) as $i | {schema: "nosnoop/1", command: "watch", kernel: "6.12.0", time: at($t + $i * 80),
-	time_ns: (1000000000 * (1 + $i * 80)), interval_ns: (if $i == 0 then 0 else 80000000000 end), cpus: 4, requests: counting(5),
+	time_ns: mono($t + $i * 80), interval_ns: (if $i == 0 then 0 else 80000000000 end), cpus: 4, requests: counting(5),
 	log: {heard: true, lost_events: 0, lost_maps: 0}, vms: [], functions: '"$blocked"'}' --argjson t $((T + 930)) >"$TMP/five"
 watch_rec $T 100 '[dev]' >"$TMP/able"
 sides() {
@@ -280,10 +297,10 @@ cp -- "$TMP/five" "$TMP/rec"
 sides 'BLOCK held all through' 'safe high'
 for change in '.functions[0].blocked = false' '.functions[0].no_snoop = "enabled"' '.functions[0].set_readings = 1' \
 	'.events = [{kind: "no_snoop", device: "0000:01:00.0", op: 0}]'; do
-	jq -c "if .time_ns > 200000000000 then $change else . end" "$TMP/five" >"$TMP/rec"
+	jq -c "if .time_ns > 1130000000000 then $change else . end" "$TMP/five" >"$TMP/rec"
 	sides "outside the time in common: $change" 'unproven high'
 done
-jq -c 'if .time_ns > 300000000000 then .interval_ns -= 1000000000 else . end' "$TMP/five" >"$TMP/rec"
+jq -c 'if .time_ns > 1230000000000 then .interval_ns -= 1000000000 else . end' "$TMP/five" >"$TMP/rec"
 sides 'a gap outside the time in common' 'unproven medium'
 advise --baseline "$TMP/five" --baseline "$TMP/window" --min-overlap 40
 is 'requests are those of the time in common' "$(input h)" 15

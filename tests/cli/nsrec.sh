@@ -5,6 +5,8 @@
 # shellcheck disable=SC2034
 NS_DEFS='
 	def at($t): ($t | floor | todate | rtrimstr("Z")) + ".000000000Z";
+	# CLOCK_MONOTONIC of a host that is up since one second before 1735732800, or much longer
+	def mono($t): (1000000000 * (if $t < 1735732800 then $t % 1000000 + 1 else $t - 1735732799 end) | floor);
 	def counters($e; $s): {exits: 10, flushes: 10, skips: 0, untimed: 0, emulation_ns: $e, stall_ns: $s,
 		stall_idle_ns: 0, cpus_flushed: 20, mean_ns: null, p50_ns: null, p99_ns: null, max_ns: null};
 	def none: counters(0; 0) + {exits: 0, flushes: 0, cpus_flushed: 0};
@@ -24,7 +26,7 @@ NS_DEFS='
 watch_rec() {
 	jq -nc "$NS_DEFS"'
 		range(2) as $i | {schema: "nosnoop/1", command: "watch", kernel: "6.12.0", time: at($from + $i * $span),
-			time_ns: (1000000000 * ($i * $span + 1)), interval_ns: ($i * $span * 1000000000), cpus: 4,
+			time_ns: mono($from + $i * $span), interval_ns: ($i * $span * 1000000000), cpus: 4,
 			requests: blind, log: {heard: true, lost_events: 0, lost_maps: 0}, vms: [{id: "100-9", start: 5000, flush_ns: null}], functions: ('"$3"')} + ('"${4:-{\}}"')' \
 		--argjson from "$1" --argjson span "$2"
 }
@@ -34,7 +36,7 @@ top_rec() {
 	jq -nc "$NS_DEFS"'
 		range(2) as $i | (if $i == 0 then none else counters($e; $s) end) as $c |
 		{schema: "wbinvdtop/1", source: "fentry", kernel: "6.12.0", time: at($from + $i * $span),
-			time_ns: (1000000000 * ($i * $span + 1)), interval_ns: ($i * $span * 1000000000),
+			time_ns: mono($from + $i * $span), interval_ns: ($i * $span * 1000000000),
 			time_scope: "function", lost: {total: 0, delta: 0}, sum: {total: $c, delta: $c},
 			vms: [{id: "100-9", pid: 100, start: 5000, name: "web01", ended: false, noncoherent: true,
 				total: $c, delta: $c, devices: []} + ('"${5:-{\}}"')], victims: []}' \

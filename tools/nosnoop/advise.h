@@ -42,6 +42,12 @@ struct adv_times {
 	size_t nr_points;
 };
 
+/* How far the wall clock of a file was from CLOCK_MONOTONIC at its first line in the time in common. */
+struct adv_offset {
+	const char *path; /* NULL: no such line */
+	uint64_t ns;	  /* modulo 2^64 */
+};
+
 /* One VM of one side. */
 struct adv_vm {
 	char *id;
@@ -60,6 +66,7 @@ struct adv_vm {
 	unsigned int line;		       /* the last of adv_side.lines that has it */
 	int64_t alive_ns; /* wall clock of the last reading that shows it alive; 0: none does */
 	int64_t first_ns; /* of the first line of any recording that shows it */
+	struct adv_offset clocks; /* of one file that has it */
 };
 
 /* Of two tellings of what changes in time, the one inside the time in common holds, and of these the later. */
@@ -160,6 +167,14 @@ struct adv_side {
 	struct adv_track track;
 	int64_t here_first_ns, here_last_ns; /* readings of the recording at hand; 0: none */
 	int64_t here_since_ns;		     /* its first line, or the one behind its last gap */
+	const char *path;		     /* of the file at hand */
+	struct adv_offset clocks;	     /* the same */
+	/* Two files that have one VM and are yet of different times.  vm: NULL where there are none. */
+	struct adv_clash {
+		const char *vm;
+		const char *paths[2];
+		int64_t apart_ns;
+	} clash;
 	uint64_t unbroken_ns; /* the longest that one recording of watch lasts without a gap */
 	bool gap;	      /* some recording has one */
 	bool events_lost;

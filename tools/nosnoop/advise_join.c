@@ -19,6 +19,12 @@ void *side_grow(void *array, size_t *n, size_t size)
 	return grown;
 }
 
+/* A leap second is none. */
+static bool is_step(int64_t ns)
+{
+	return ns > NSEC_PER_SEC || ns < -NSEC_PER_SEC;
+}
+
 struct adv_dev *side_find_dev(const struct adv_side *s, const char *bdf)
 {
 	for (size_t i = 0; i < s->nr_devs; i++)
@@ -82,10 +88,27 @@ struct adv_vm *side_vm(struct adv_side *s, const char *id, uint64_t start, const
 	return NULL;
 }
 
-void side_vm_seen(struct adv_vm *vm, int64_t wall_ns)
+void side_line(struct adv_side *s, bool anew, int64_t wall_ns, uint64_t time_ns)
 {
+	if (anew)
+		s->here_since_ns = wall_ns;
+	if (s->clocks.path || !time_ns || wall_ns < s->from_ns || wall_ns > s->to_ns)
+		return;
+	s->clocks = (struct adv_offset){ s->path, (uint64_t)wall_ns - time_ns };
+}
+
+void side_vm_seen(struct adv_side *s, struct adv_vm *vm, int64_t wall_ns)
+{
+	int64_t apart = (int64_t)(s->clocks.ns - vm->clocks.ns);
+
 	if (!vm->first_ns || wall_ns < vm->first_ns)
 		vm->first_ns = wall_ns;
+	if (!s->clocks.path)
+		return;
+	if (!vm->clocks.path)
+		vm->clocks = s->clocks;
+	else if (!s->clash.vm && is_step(apart))
+		s->clash = (struct adv_clash){ vm->id, { vm->clocks.path, s->clocks.path }, apart };
 }
 
 int side_text(char **to, const char *from)
@@ -267,8 +290,7 @@ void clock_goes_on(struct adv_clock *c, bool anew, int64_t wall_ns, uint64_t tim
 		c->offset_ns = offset;
 	c->begun = true;
 	step = (int64_t)(offset - c->offset_ns);
-	/* A leap second is none. */
-	if (c->step_ns || (step <= NSEC_PER_SEC && step >= -NSEC_PER_SEC))
+	if (c->step_ns || !is_step(step))
 		return;
 	c->step_ns = step;
 	c->step_at_ns = time_ns;
@@ -341,8 +363,7 @@ uint64_t side_watched(struct adv_side *s, int64_t wall_ns, uint64_t time_ns, uin
 		t->missed_ns += in_common(s, t->wall_ns, from_ns);
 	/* Whether the bit stayed blocked is asked of the whole recording. */
 	t->gap |= t->begun && !follows;
-	if (!follows)
-		s->here_since_ns = wall_ns;
+	side_line(s, !follows, wall_ns, time_ns);
 	/* Recordings of other versions do not tell it. */
 	if (time_ns)
 		clock_goes_on(&t->clock, !follows, wall_ns, time_ns);
@@ -409,6 +430,19 @@ static int check_gaps(const struct adv_side *s, uint64_t min_overlap_ns)
 		worst->path, (double)worst->missed_ns / NSEC_PER_SEC,
 		(double)(s->to_ns - s->from_ns) / NSEC_PER_SEC,
 		(double)min_overlap_ns / NSEC_PER_SEC);
+	return -EINVAL;
+}
+
+/* One VM is of one boot, in which nobody sets CLOCK_MONOTONIC. */
+static int check_clocks(const struct adv_side *s)
+{
+	const struct adv_clash *c = &s->clash;
+	double apart_s = (double)c->apart_ns / NSEC_PER_SEC;
+
+	if (!c->vm)
+		return 0;
+	log_err("%s and %s both have VM %s (by id and start), but time is %.1f s further from time_ns in one: they are of different times; give those of one time only",
+		c->paths[0], c->paths[1], c->vm, apart_s < 0 ? -apart_s : apart_s);
 	return -EINVAL;
 }
 
@@ -484,6 +518,8 @@ int side_read(struct adv_side *s, const char *const *paths, size_t n, uint64_t m
 		err = find_window(s, min_overlap_ns);
 	for (size_t i = 0; !err && i < n; i++)
 		err = recording_read(s, &s->files[i]);
+	if (!err)
+		err = check_clocks(s);
 	if (!err)
 		err = check_gaps(s, min_overlap_ns);
 	if (!err)

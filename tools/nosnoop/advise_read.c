@@ -177,7 +177,7 @@ static int read_owner(struct jread *j, const struct line *l, const json_t *obj, 
 		err = side_dev_owner(d, l->when, id, start);
 		of = err ? NULL : side_vm(l->s, id, start, name);
 		if (of)
-			side_vm_seen(of, l->wall_ns);
+			side_vm_seen(l->s, of, l->wall_ns);
 		else
 			err = -ENOMEM;
 	}
@@ -389,7 +389,7 @@ static int read_flush(struct jread *j, struct line *l, const json_t *obj, size_t
 	free(id);
 	free(name);
 	if (vm)
-		side_vm_seen(vm, l->wall_ns);
+		side_vm_seen(l->s, vm, l->wall_ns);
 	if (err || !vm || !l->in_common)
 		return err;
 	if (vm->line == l->s->lines)
@@ -743,6 +743,8 @@ int recording_read(struct adv_side *s, struct adv_file *file)
 	struct watch_ctx w = { s, file->path };
 	int err;
 
+	s->clocks.path = NULL;
+	s->path = file->path;
 	if (file->is_watch) {
 		side_begin(s, file);
 		err = each_line(file->path, on_watch_line, &w);

@@ -53,8 +53,12 @@ int clock_check(const struct adv_clock *c, const char *path);
 /* A recording of wbinvdtop ends: of each VM, one recording is taken, as the counters of two do not add up. */
 void side_end_times(struct adv_side *s, bool lost);
 
-/* A line of a recording of either kind shows the VM. */
-void side_vm_seen(struct adv_vm *vm, int64_t wall_ns);
+/*
+ * A line of a recording of either kind, and a VM that it shows.  anew: nobody
+ * watched before it; time_ns: 0 where it is not told.
+ */
+void side_line(struct adv_side *s, bool anew, int64_t wall_ns, uint64_t time_ns);
+void side_vm_seen(struct adv_side *s, struct adv_vm *vm, int64_t wall_ns);
 
 /* A recording begins, and ends: what is counted since its start is its own.  As clock_check(). */
 void side_begin(struct adv_side *s, const struct adv_file *file);

@@ -153,7 +153,7 @@ static int add_vm(const struct top *t, const struct wb_snapshot *snap, const str
 	vm = side_vm(t->s, w->id, w->start, w->name);
 	if (!vm)
 		return -ENOMEM;
-	side_vm_seen(vm, snap->wall_ns);
+	side_vm_seen(t->s, vm, snap->wall_ns);
 	if (inside) {
 		if (w->noncoherent != WB_UNKNOWN)
 			side_vm_noncoherent(vm, snap->wall_ns, w->noncoherent == WB_YES);
@@ -204,8 +204,7 @@ static int add_snapshot(struct top *t, const struct wb_snapshot *snap)
 	bool inside = snap->wall_ns >= t->s->from_ns && snap->wall_ns <= t->s->to_ns;
 	int err = 0;
 
-	if (!t->clock.begun || snap->gap_ns)
-		t->s->here_since_ns = snap->wall_ns;
+	side_line(t->s, !t->clock.begun || snap->gap_ns, snap->wall_ns, snap->time_ns);
 	clock_goes_on(&t->clock, snap->gap_ns, snap->wall_ns, snap->time_ns);
 	add_lost(t, snap->lost, inside);
 	add_shared(t, snap);
