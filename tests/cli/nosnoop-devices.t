@@ -126,6 +126,12 @@ done
 # A recording that sees no VM takes nothing back, and a VM that ends takes its devices with it.
 watch_rec $T 100 '[dev + {snoop_control: true, vm: {id: null, start: null, name: null}}]' '{vms: []}' >"$TMP/blind"
 fixture 'another recording sees no VM' 'R4 1-to-3-pays high' --baseline "$TMP/top" --baseline "$TMP/blind" --baseline "$TMP/alone" --ab "$TMP/ab"
+watch_lines $T "[dev + {snoop_control: true, domain: {box: 3}}, dev + $OTHER]" >"$TMP/two"
+watch_lines $T "[dev + {snoop_control: true, domain: {box: null}, vm: {id: null, start: null, name: null}}, dev + $OTHER]" '{vms: []}' >"$TMP/blind"
+for order in 'two blind' 'blind two'; do
+	read -r one two <<<"$order"
+	fixture "nor a box ($order)" 'R4 1-to-3-pays high' --baseline "$TMP/top" --baseline "$TMP/$one" --baseline "$TMP/$two" --ab "$TMP/ab"
+done
 top_rec $T 95 2000000000 0 '{ended: ($i == 1)}' >"$TMP/ended"
 watch_lines $T '[dev + {snoop_control: true} + (if $i == 10 then {vm: {id: null, start: null, name: null}} else {} end)]' >"$TMP/rec"
 fixture 'the VM ended' 'R4 1-to-3-pays high' --baseline "$TMP/ended" --baseline "$TMP/rec" --ab "$TMP/ab"

@@ -241,9 +241,9 @@ const char *advice_not_box3(const struct advice_list *l, const struct adv_dev *d
 			continue;
 		if (stay->box == 1 || stay->box == 2)
 			return WHY_BLOCKED;
-		/* One that is told late was somewhere before. */
-		if (stay->mute || is_in(stay, vm))
-			*(stay->box ? &told : &untold) = true;
+		/* One that is told late was somewhere before, and who sees no owner need not see the box. */
+		told |= stay->box && (stay->mute || is_in(stay, vm));
+		untold |= !stay->box && is_in(stay, vm);
 	}
 	if (!told && !untold && d->box)
 		return d->box <= 2 ? WHY_BLOCKED : NULL;
