@@ -102,8 +102,18 @@ not_box3 'gone at the end' 'in its VM all through' \
 	"[dev + {snoop_control: true, domain: {box: 3}} | select(\$i < 5)] + [dev + $OTHER]"
 not_box3 'not told, beside another one' 'may be what made that non-coherent' "[dev + {snoop_control: true}, dev + $OTHER]"
 not_box3 'not told, beside one that is blocked' '' "[dev + {snoop_control: true}, dev + $OTHER + {domain: {box: 1}}]" '1-to-3-pays high'
-not_box3 'told in part' 'may be what made' \
-	"[dev + {snoop_control: true, domain: {box: (if \$i == 3 then null else 3 end)}}, dev + $OTHER]"
+# boxes CONDITION=:BOX: of the device in such a line; box 3 in others
+boxes() {
+	echo "[dev + {snoop_control: true, domain: {box: (if ${1%%=:*} then ${1##*=:} else 3 end)}}, dev + $OTHER]"
+}
+not_box3 'not told by one line' '' "$(boxes '$i == 3=:null')" '1-to-3-pays high'
+not_box3 'nor by another one' '' "$(boxes '$i == 3 or $i == 5=:null')" '1-to-3-pays high'
+not_box3 'not told by two in a row' 'may be what made' "$(boxes '$i == 3 or $i == 4=:null')"
+not_box3 'not told by the first' 'may be what made' "$(boxes '$i == 0=:null')"
+not_box3 'not told by the last' 'may be what made' "$(boxes '$i == 10=:null')"
+not_box3 'not told before box 1' 'was blocked' "$(boxes '$i > 2=:[null, 1][[$i - 3, 1] | min]')"
+not_box3 'one line of another that is blocked' '' \
+	"[dev + {snoop_control: true}, dev + $OTHER + {domain: {box: (if \$i == 3 then null else 1 end)}}]" '1-to-3-pays high'
 not_box3 'told all through' '' "[dev + {snoop_control: true, domain: {box: 3}}, dev + $OTHER]" '1-to-3-pays high'
 top_rec $((T + 7)) 93 2000000000 0 >"$TMP/late"
 watch_lines $T '[dev + {snoop_control: true, domain: {box: 3}} + (if $i < 2 then {vm: {id: null, start: null, name: null}, domain: {box: null}} else {} end)]' \

@@ -107,19 +107,32 @@ bool advice_was_in(const struct adv_dev *d, const struct adv_vm *vm)
 	return d->vm_id && !strcmp(d->vm_id, vm->id) && d->vm_start == vm->start;
 }
 
+/* One reading between two that tell one box in one VM, as where what it is attached to was changed just then. */
+static int box_at(const struct adv_dev *d, size_t i, const struct adv_vm *vm)
+{
+	const struct adv_stay *s = &d->stays[i];
+
+	if (s->box || s->from_ns != s->to_ns || !i || i + 1 == d->nr_stays)
+		return s->box;
+	if (s[-1].box < 0 || s[-1].box != s[1].box || !is_in(&s[-1], vm) || !is_in(&s[1], vm) ||
+	    s[-1].to_ns > s->from_ns || s[1].from_ns < s->to_ns)
+		return s->box;
+	return s[1].box;
+}
+
 /* By what the kernel reports that it was attached to while the VM had it. */
 static enum tri kernel_blocked(const struct adv_dev *d, const struct adv_vm *vm)
 {
 	bool blocked = false, untold = false;
 
 	for (size_t i = 0; i < d->nr_stays; i++) {
-		const struct adv_stay *s = &d->stays[i];
+		int box = box_at(d, i, vm);
 
-		if (!is_in(s, vm) || s->box == BOX_UNTOLD)
+		if (!is_in(&d->stays[i], vm) || box == BOX_UNTOLD)
 			continue;
-		if (s->box > 2)
+		if (box > 2)
 			return TRI_NO;
-		*(s->box ? &blocked : &untold) = true;
+		*(box ? &blocked : &untold) = true;
 	}
 	if (!blocked && !untold && d->box)
 		return d->box <= 2;
@@ -236,14 +249,15 @@ const char *advice_not_box3(const struct advice_list *l, const struct adv_dev *d
 		return WHY_AWAY;
 	for (size_t i = 0; i < d->nr_stays; i++) {
 		const struct adv_stay *stay = &d->stays[i];
+		int box = box_at(d, i, vm);
 
-		if (stay->box == BOX_UNTOLD || !counts(stay, vm, from_ns, to_ns))
+		if (box == BOX_UNTOLD || !counts(stay, vm, from_ns, to_ns))
 			continue;
-		if (stay->box == 1 || stay->box == 2)
+		if (box == 1 || box == 2)
 			return WHY_BLOCKED;
 		/* One that is told late was somewhere before, and who sees no owner need not see the box. */
-		told |= stay->box && (stay->mute || is_in(stay, vm));
-		untold |= !stay->box && is_in(stay, vm);
+		told |= box && (stay->mute || is_in(stay, vm));
+		untold |= !box && is_in(stay, vm);
 	}
 	if (!told && !untold && d->box)
 		return d->box <= 2 ? WHY_BLOCKED : NULL;
