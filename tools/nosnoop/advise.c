@@ -305,35 +305,36 @@ static void fill_case(const struct advice_list *l, struct advice *a, const struc
 	static const char by_static[] = "nosnoop's recording or list",
 			  by_none[] = "no nosnoop recording or list tells it";
 	const struct adv_dev *cand = l->cand ? side_find_dev(l->cand, base->bdf) : NULL;
-	const struct adv_dev worse = advice_joined(l, base);
+	const struct adv_dev *worse = advice_joined(l, base);
 	struct rule_case *c = &a->c;
 	const char *why;
 	enum tri held = advice_block_held(l, cand, &why);
 
 	rule_case_init(c);
 	memcpy(c->threshold, l->cfg->threshold, sizeof(c->threshold));
-	set_ability(c, &worse);
-	if (worse.kind)
-		rule_set_word(c, RULE_kind, worse.kind, RULE_MEASURED, by_static);
+	set_ability(c, worse);
+	if (worse->kind)
+		rule_set_word(c, RULE_kind, worse->kind, RULE_MEASURED, by_static);
 	else
 		c->in[RULE_kind].source =
 			base->lines ? WHY_KIND_UNREAD : "wbinvdtop's recordings do not tell it";
-	if (worse.blocks != TRI_UNKNOWN)
-		rule_set_word(
-			c, RULE_iommu, worse.blocks == TRI_YES ? "blocks" : "cannot", RULE_MEASURED,
-			worse.enforced ? "the kernel reports that it blocks" : "the recordings");
+	if (worse->blocks != TRI_UNKNOWN)
+		rule_set_word(c, RULE_iommu, worse->blocks == TRI_YES ? "blocks" : "cannot",
+			      RULE_MEASURED,
+			      worse->enforced ? "the kernel reports that it blocks" :
+						"the recordings");
 	else
 		c->in[RULE_iommu].source =
-			worse.blocks_differ ? WHY_IOMMU_DIFFERS : "the recordings do not tell it";
+			worse->blocks_differ ? WHY_IOMMU_DIFFERS : "the recordings do not tell it";
 	set_tri(c, RULE_only_unable, advice_only_unable(l, a->base_vm, a->vm),
 		"the devices of its VM",
 		"not all devices of its VM are known to be able or unable, or its state is not known");
-	set_tri(c, RULE_alone, worse.alone, by_static, by_none);
-	set_tri(c, RULE_backdoor, worse.backdoor, by_static, by_none);
+	set_tri(c, RULE_alone, worse->alone, by_static, by_none);
+	set_tri(c, RULE_backdoor, worse->backdoor, by_static, by_none);
 	set_tri(c, RULE_block_held, held, "nosnoop's recording of the candidate", why);
-	set_tri(c, RULE_bit_seen_set, seen_set(&worse), "readings of the bit",
+	set_tri(c, RULE_bit_seen_set, seen_set(worse), "readings of the bit",
 		"the bit could not be read at some or all readings");
-	set_requests(a, &worse);
+	set_requests(a, worse);
 	set_gain(l, a);
 	set_costs(l, a, cand ? cand : base);
 }
@@ -361,11 +362,11 @@ static int note_others(const struct advice_list *l, struct advice *a)
 	     strcmp(a->r.verdict, "costs-nothing") && strcmp(a->r.verdict, "kernel-waste")))
 		return 0;
 	for (size_t i = 0; i < s->nr_devs; i++) {
-		const struct adv_dev *d = &s->devs[i], joined = advice_joined(l, d);
+		const struct adv_dev *d = &s->devs[i];
 
 		if (d == a->dev || !advice_was_in(d, a->base_vm) ||
 		    advice_blocked(l, d, a->base_vm) == TRI_YES ||
-		    advice_ability(&joined) == TRI_NO)
+		    advice_ability(advice_joined(l, d)) == TRI_NO)
 			continue;
 		others++;
 		one = d->bdf;
@@ -526,6 +527,8 @@ int advice_make(struct advice_list *l, const struct adv_side *base, const struct
 	err = check_match(base, cand);
 	if (!err)
 		err = check_abs(base, abs, nr_abs);
+	if (!err)
+		err = advice_join(l);
 	if (err)
 		return err;
 	l->a = calloc(base->nr_devs ? base->nr_devs : 1, sizeof(*l->a));
@@ -562,5 +565,7 @@ void advice_free(struct advice_list *l)
 	for (size_t i = 0; i < l->n; i++)
 		free(l->a[i].notes);
 	free(l->a);
+	free(l->joined[0]);
+	free(l->joined[1]);
 	memset(l, 0, sizeof(*l));
 }

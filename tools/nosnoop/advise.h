@@ -161,6 +161,7 @@ struct adv_side {
 	size_t nr_vms;
 	struct adv_dev *devs;
 	size_t nr_devs;
+	size_t next_dev; /* the one behind the last that was told: lines have them in one order */
 	int64_t from_ns, to_ns; /* time in common */
 	unsigned int cpus;	/* the fewest that any line tells; 0: no recording tells */
 	unsigned int lines;	/* of nosnoop's recordings that were taken */
@@ -250,6 +251,7 @@ struct advice_list {
 	struct advice *a;
 	size_t n;
 	const struct adv_side *base, *cand; /* cand: NULL without one */
+	struct adv_dev *joined[2]; /* of the devices of base and of cand, what both sides tell */
 	const struct advice_config *cfg;
 	struct advice_cpus cpus, cand_cpus;
 };

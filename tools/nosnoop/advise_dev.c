@@ -2,6 +2,8 @@
 /* One device, as all recordings of both sides tell of it. */
 #include "advise_dev.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "advise_why.h"
@@ -65,13 +67,11 @@ static void join_candidate(struct adv_dev *d, const struct adv_dev *cand)
 	d->backdoor = worse_tri(d->backdoor, cand->backdoor, TRI_YES);
 }
 
-struct adv_dev advice_joined(const struct advice_list *l, const struct adv_dev *of)
+static struct adv_dev join(const struct adv_dev *of, const struct adv_dev *cand)
 {
-	const struct adv_dev *base = side_find_dev(l->base, of->bdf);
-	const struct adv_dev *cand = l->cand ? side_find_dev(l->cand, of->bdf) : NULL;
-	struct adv_dev d = base ? *base : *of;
+	struct adv_dev d = *of;
 
-	if (base && cand)
+	if (cand)
 		join_candidate(&d, cand);
 	/* Whether one is listed is known of what is known. */
 	if (!d.kind && d.backdoor == TRI_NO)
@@ -81,6 +81,39 @@ struct adv_dev advice_joined(const struct advice_list *l, const struct adv_dev *
 	if (d.enforced)
 		d.blocks = d.blocks_differ ? TRI_UNKNOWN : TRI_YES;
 	return d;
+}
+
+int advice_join(struct advice_list *l)
+{
+	const struct adv_side *sides[] = { l->base, l->cand };
+
+	for (size_t k = 0; k < 2 && sides[k]; k++) {
+		l->joined[k] = calloc(sides[k]->nr_devs + 1, sizeof(*l->joined[k]));
+		if (!l->joined[k])
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < l->base->nr_devs; i++)
+		l->joined[0][i] =
+			join(&l->base->devs[i],
+			     l->cand ? side_find_dev(l->cand, l->base->devs[i].bdf) : NULL);
+	for (size_t i = 0; l->cand && i < l->cand->nr_devs; i++) {
+		const struct adv_dev *base = side_find_dev(l->base, l->cand->devs[i].bdf);
+
+		l->joined[1][i] =
+			base ? l->joined[0][base - l->base->devs] : join(&l->cand->devs[i], NULL);
+	}
+	return 0;
+}
+
+static bool has_dev(const struct adv_side *s, const struct adv_dev *d)
+{
+	return s->nr_devs && d >= s->devs && d <= &s->devs[s->nr_devs - 1];
+}
+
+const struct adv_dev *advice_joined(const struct advice_list *l, const struct adv_dev *of)
+{
+	return has_dev(l->base, of) ? &l->joined[0][of - l->base->devs] :
+				      &l->joined[1][of - l->cand->devs];
 }
 
 const struct adv_dev *advice_candidate_only(const struct advice_list *l, size_t *at)
@@ -144,7 +177,7 @@ enum tri advice_blocked(const struct advice_list *l, const struct adv_dev *d,
 {
 	enum tri blocked = kernel_blocked(d, vm);
 
-	return blocked == TRI_UNKNOWN ? advice_joined(l, d).blocks : blocked;
+	return blocked == TRI_UNKNOWN ? advice_joined(l, d)->blocks : blocked;
 }
 
 /* Of one side's devices that the VM ever had. TRI_UNKNOWN also where none of them was there all through. */
@@ -155,11 +188,12 @@ static enum tri devices_unable(const struct advice_list *l, const struct adv_sid
 	bool stayed = false;
 
 	for (size_t i = 0; i < s->nr_devs; i++) {
-		const struct adv_dev *d = &s->devs[i], joined = advice_joined(l, d);
-		enum tri blocked, can = advice_ability(&joined);
+		const struct adv_dev *d = &s->devs[i];
+		enum tri blocked, can;
 
 		if (!advice_was_in(d, vm))
 			continue;
+		can = advice_ability(advice_joined(l, d));
 		blocked = advice_blocked(l, d, vm);
 		if (blocked == TRI_YES)
 			continue;
@@ -238,12 +272,12 @@ static bool has_others(const struct adv_side *s, const struct adv_dev *d, const 
 const char *advice_not_box3(const struct advice_list *l, const struct adv_dev *d,
 			    const struct adv_vm *vm, int64_t from_ns, int64_t to_ns)
 {
-	const struct adv_side *s = side_find_dev(l->base, d->bdf) == d ? l->base : l->cand;
-	const struct adv_dev joined = advice_joined(l, d);
+	const struct adv_side *s = has_dev(l->base, d) ? l->base : l->cand;
+	const struct adv_dev *joined = advice_joined(l, d);
 	bool told = false, untold = false;
 
 	/* One that cannot is in none of the boxes that cost; its VM's cost is what there is to recover. */
-	if (advice_ability(&joined) == TRI_NO)
+	if (advice_ability(joined) == TRI_NO)
 		return NULL;
 	if (!advice_stayed(d, vm, from_ns, to_ns))
 		return WHY_AWAY;
@@ -262,7 +296,7 @@ const char *advice_not_box3(const struct advice_list *l, const struct adv_dev *d
 	if (!told && !untold && d->box)
 		return d->box <= 2 ? WHY_BLOCKED : NULL;
 	/* Alone in a VM that is non-coherent it is what makes it so. */
-	return (told && !untold) || joined.blocks == TRI_NO || !has_others(s, d, vm) ?
+	return (told && !untold) || joined->blocks == TRI_NO || !has_others(s, d, vm) ?
 		       NULL :
 		       WHY_BOX_UNTOLD;
 }

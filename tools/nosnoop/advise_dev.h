@@ -10,7 +10,10 @@
  * in one counts.  What changes with the policy (VM, box, stays) is the baseline's,
  * where that has it.
  */
-struct adv_dev advice_joined(const struct advice_list *l, const struct adv_dev *of);
+const struct adv_dev *advice_joined(const struct advice_list *l, const struct adv_dev *of);
+
+/* For all devices of both sides, before that.  0 or -ENOMEM. */
+int advice_join(struct advice_list *l);
 
 /* The next device, from the *at-th on, that only the candidate has, and so has no verdict; NULL: no more. */
 const struct adv_dev *advice_candidate_only(const struct advice_list *l, size_t *at);

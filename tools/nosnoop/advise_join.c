@@ -35,10 +35,15 @@ struct adv_dev *side_find_dev(const struct adv_side *s, const char *bdf)
 
 struct adv_dev *side_dev(struct adv_side *s, const char *bdf)
 {
-	struct adv_dev *d = side_find_dev(s, bdf), *grown;
+	struct adv_dev *d, *grown;
 
-	if (d)
+	if (s->next_dev < s->nr_devs && !strcmp(s->devs[s->next_dev].bdf, bdf))
+		return &s->devs[s->next_dev++];
+	d = side_find_dev(s, bdf);
+	if (d) {
+		s->next_dev = d - s->devs + 1;
 		return d;
+	}
 	grown = side_grow(s->devs, &s->nr_devs, sizeof(*grown));
 	if (!grown)
 		return NULL;
