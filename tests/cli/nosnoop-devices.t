@@ -70,6 +70,16 @@ done
 watch_rec $LATER 100 "[unable, dev + {bdf: \"0000:03:00.0\"}]" >"$TMP/rec"
 fixture 'only the candidate has a device that can' 'R1 costs-nothing high' \
 	--baseline "$TMP/top" --baseline "$TMP/unable" --candidate "$TMP/rec" --candidate "$TMP/toplater"
+others_note() {
+	jq -r '.devices[0].notes[]' "$TMP/advice" | grep '^The cost'
+}
+like 'and the note names it' "$(others_note)" 'while 0000:03:00\.0 stays in box 3'
+watch_rec $T 100 "[unable, dev + $OTHER]" >"$TMP/rec2"
+advise --baseline "$TMP/top" --baseline "$TMP/rec2" --candidate "$TMP/rec" --candidate "$TMP/toplater"
+like 'each side has another one' "$(others_note)" 'while 0000:02:00\.0 and others stay in box 3'
+watch_rec $LATER 100 "[unable, dev + $OTHER]" >"$TMP/rec"
+advise --baseline "$TMP/top" --baseline "$TMP/rec2" --candidate "$TMP/rec" --candidate "$TMP/toplater"
+like 'or the same one' "$(others_note)" 'while 0000:02:00\.0 stays in box 3'
 watch_lines $T "[unable, dev + $OTHER + (if \$i == 10 then {vm: {id: \"200-9\", start: 6000, name: \"db\"}} else {} end)]" >"$TMP/left"
 fixture 'one that can, which left at the end' 'R1 costs-nothing high' --baseline "$TMP/top" --baseline "$TMP/left"
 is 'is one of those that make the VM non-coherent' "$(jq -c '.vms[0].noncoherent_devices' "$TMP/advice")" '["0000:01:00.0","0000:02:00.0"]'

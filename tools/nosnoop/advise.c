@@ -348,35 +348,44 @@ static const struct adv_vm *candidate_vm(const struct adv_side *cand, const stru
 	return vm && (!base || !strcmp(vm->name, base->name)) ? vm : NULL;
 }
 
+/* Devices of a side beside this one that keep the VM in box 3: *one is the first, and whether there are others. */
+static bool find_others(const struct advice_list *l, const struct advice *a,
+			const struct adv_side *s, const struct adv_vm *vm, const char **one)
+{
+	for (size_t i = 0; i < s->nr_devs; i++) {
+		const struct adv_dev *d = &s->devs[i];
+
+		if (!strcmp(d->bdf, a->dev->bdf) || (*one && !strcmp(d->bdf, *one)) ||
+		    !advice_was_in(d, vm) || advice_blocked(l, d, vm) == TRI_YES ||
+		    advice_ability(advice_joined(l, d)) == TRI_NO)
+			continue;
+		if (*one)
+			return true;
+		*one = d->bdf;
+	}
+	return false;
+}
+
 /* WBINVDs are a VM's: one device that stays keeps all of them. */
 static int note_others(const struct advice_list *l, struct advice *a)
 {
-	const struct adv_side *s = l->base;
-	unsigned int others = 0;
 	const char *one = NULL;
-
-	bool leaves_3 = !strncmp(a->r.verdict, "keep-1", 6) && a->dev->box == 3;
+	bool others, leaves_3 = !strncmp(a->r.verdict, "keep-1", 6) && a->dev->box == 3;
 
 	if (!a->base_vm ||
 	    (!leaves_3 && strcmp(a->r.verdict, "3-to-4-safe") &&
 	     strcmp(a->r.verdict, "costs-nothing") && strcmp(a->r.verdict, "kernel-waste")))
 		return 0;
-	for (size_t i = 0; i < s->nr_devs; i++) {
-		const struct adv_dev *d = &s->devs[i];
-
-		if (d == a->dev || !advice_was_in(d, a->base_vm) ||
-		    advice_blocked(l, d, a->base_vm) == TRI_YES ||
-		    advice_ability(advice_joined(l, d)) == TRI_NO)
-			continue;
-		others++;
-		one = d->bdf;
-	}
-	if (!others)
+	others = find_others(l, a, l->base, a->base_vm, &one);
+	/* The cost is the candidate's then, and so are the devices. */
+	if (!others && a->vm && a->vm != a->base_vm)
+		others = find_others(l, a, l->cand, a->vm, &one);
+	if (!one)
 		return 0;
 	return note(
 		a,
-		"The cost is the VM's: while %s%s stays in box 3, the WBINVDs of %s are carried out all the same, and nothing is saved.",
-		one, others > 1 ? " and others" : "", a->base_vm->name);
+		"The cost is the VM's: while %s%s in box 3, the WBINVDs of %s are carried out all the same, and nothing is saved.",
+		one, others ? " and others stay" : " stays", a->base_vm->name);
 }
 
 static int add_notes(const struct advice_list *l, struct advice *a)
