@@ -91,6 +91,17 @@ watch_rec $T 100 '[unable]' >"$TMP/unable"
 advise --baseline "$TMP/top" --baseline "$TMP/unable" --candidate "$TMP/rec" --candidate "$TMP/toplater"
 like 'what is recoverable is the F of the verdict' "$(input f) $(jq -r '.devices[0].notes[]' "$TMP/advice")" '^0\.25 .*F 0\.25 %'
 
+watch_rec $LATER 100 '[unable]' >"$TMP/rec"
+watch_rec $T 100 '[cleared]' >"$TMP/cleared"
+for side in 'cleared rec' 'rec cleared'; do
+	read -r one two <<<"$side"
+	fixture "a proof of one side ($side)" 'R1 costs-nothing medium' --baseline "$TMP/$one" --candidate "$TMP/$two"
+	like "is the reason ($side)" "$(input ability source)" '^nosnoop --probe, 2025'
+done
+watch_rec $T 100 '[cleared + {listed: true}]' >"$TMP/cleared"
+fixture 'which what the other knows against it outweighs' 'R2 never-4 medium' --baseline "$TMP/cleared" --candidate "$TMP/rec"
+like 'and the reason is that' "$(input ability source)" 'a proof was recorded, but the bit need not govern'
+
 # ---- in box 3 all through -----------------------------------------------------------------------
 
 watch_lines $T '[dev + {snoop_control: true}]' >"$TMP/alone"

@@ -53,8 +53,11 @@ static void join_candidate(struct adv_dev *d, const struct adv_dev *cand)
 	d->clear += cand->clear;
 	d->unread += cand->unread;
 	d->enforced |= cand->enforced;
-	if (cand->can == TRI_YES)
-		d->can = TRI_YES;
+	/* A proof in one side and a set bit in the other were refused. */
+	if (d->can == TRI_UNKNOWN) {
+		d->can = cand->can;
+		d->proof = cand->proof;
+	}
 	if (d->blocks == TRI_UNKNOWN)
 		d->blocks = cand->blocks;
 	join_requests(d, cand);
