@@ -23,7 +23,10 @@ touch "$TREE"/{docs/verdicts.{awk,md},scripts/{vm,vm-run,guest,vfio.sh,series.sh
 # Where there is no such file in the directory "kernels", it is not cached.
 cat >"$TREE/scripts/kernel" <<'END'
 #!/bin/bash
-[[ ! -e ${0%/*}/../kernels/$2 ]] || cat "${0%/*}/../kernels/$2"
+kernel=${0%/*}/../kernels/$2
+[[ $1 != has ]] || exec test -e "$kernel"
+[[ -e $kernel ]] || echo "$2" >>"${0%/*}/../built"
+[[ ! -e $kernel ]] || cat "$kernel"
 END
 mkdir "$TREE/kernels"
 printf '#!/bin/sh\n' | tee "$TREE/build/wbinvdtop" >"$TREE/elsewhere"
@@ -97,6 +100,8 @@ ran FAULT_KERNEL=debug-7.2 plain >/dev/null
 echo new >"$TREE/kernels/debug-7.2"
 once "a kernel: named in the environment" FAULT_KERNEL=debug-7.2 plain
 is "a kernel by its path is not known" "$(ran FAULT_KERNEL=/x/bzImage plain; ran FAULT_KERNEL=/x/bzImage plain)" $'1\n1'
+
+is "kernels that are not there are not built" "$(cat "$TREE/built" 2>/dev/null)" ""
 
 # Three tries, and the fourth time too
 a_test bad 'echo ran >>'"$TREE/ran" 'echo not ok 1; echo 1..1; exit 1'
