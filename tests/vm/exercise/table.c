@@ -66,6 +66,9 @@ struct call {
 /* All of iommufd's, which are alike; an errno is added where a call can give it */
 #define IOMMU_ERRORS EINVAL, ENOENT, EOPNOTSUPP, E2BIG, EFAULT
 
+/* Of the mock driver those of a reservation as well, which is operation 1: choices are odd now and then */
+#define MOCK_ERRORS IOMMU_ERRORS, EADDRINUSE, EEXIST, EOVERFLOW
+
 /* One operation of the mock driver */
 #define MOCK_CALL(text, op, often, what, ...)                                       \
 	{                                                                           \
@@ -149,28 +152,28 @@ static const struct call calls[] = {
 	  { { 4, 4, RESERVED, N(0) } } },
 	/* The mock driver */
 	{ "mock: device", TEST_CMD, IOMMUFD, 68, 72, true, 8, MOCK, 16, 0, 0,
-	  ERRORS(IOMMU_ERRORS, EPERM, EADDRINUSE),
+	  ERRORS(MOCK_ERRORS, EPERM),
 	  { { 4, 4, CHOICE, LIST(TEST_OP_DEVICE_FLAGS, TEST_OP_DEVICE) }, { 8, 4, ID, N(PT) },
 	  { 12, 4, RESERVED, N(0) }, { 28, 4, FLAGS, N(0x39) } } },
-	MOCK_CALL("mock: replace", TEST_OP_REPLACE, 12, ERRORS(IOMMU_ERRORS, EPERM, EADDRINUSE),
+	MOCK_CALL("mock: replace", TEST_OP_REPLACE, 12, ERRORS(MOCK_ERRORS, EPERM),
 	  { 8, 4, ID, N(MOCK) }, { 16, 4, ID, N(PT) }),
-	MOCK_CALL("mock: coherency", TEST_OP_DEVICE_COHERENCY, 4, ERRORS(IOMMU_ERRORS),
+	MOCK_CALL("mock: coherency", TEST_OP_DEVICE_COHERENCY, 4, ERRORS(MOCK_ERRORS),
 	  { 8, 4, ID, N(MOCK) }),
-	MOCK_CALL("mock: bytes flushed", TEST_OP_CACHE_FLUSHED, 1, ERRORS(IOMMU_ERRORS)),
-	MOCK_CALL("mock: reserve", TEST_OP_RESERVED, 1, ERRORS(IOMMU_ERRORS, EADDRINUSE, EEXIST,
-	  EOVERFLOW), { 8, 4, ID, N(IOAS) }, { 16, 8, IOVA, N(0) }, { 24, 8, LENGTH, N(0) }),
+	MOCK_CALL("mock: bytes flushed", TEST_OP_CACHE_FLUSHED, 1, ERRORS(MOCK_ERRORS)),
+	MOCK_CALL("mock: reserve", TEST_OP_RESERVED, 1, ERRORS(MOCK_ERRORS),
+	  { 8, 4, ID, N(IOAS) }, { 16, 8, IOVA, N(0) }, { 24, 8, LENGTH, N(0) }),
 	{ "mock: access", TEST_CMD, IOMMUFD, 68, 72, true, 2, 0, 0, 16, ACCESS,
-	  ERRORS(IOMMU_ERRORS, EADDRINUSE),
+	  ERRORS(MOCK_ERRORS),
 	  { { 4, 4, CHOICE, LIST(TEST_OP_CREATE_ACCESS) }, { 8, 4, ID, N(IOAS) },
 	  { 12, 4, RESERVED, N(0) }, { 20, 4, FLAGS, N(1) } } },
-	MOCK_CALL("mock: access pages", TEST_OP_ACCESS_PAGES, 5, ERRORS(IOMMU_ERRORS, EPERM,
-	  EBADFD, EBADE, ENOMEM, EOVERFLOW), { 8, 4, FD, N(ACCESS) }, { 16, 4, FLAGS, N(1) },
+	MOCK_CALL("mock: access pages", TEST_OP_ACCESS_PAGES, 5, ERRORS(MOCK_ERRORS, EPERM,
+	  EBADFD, EBADE, ENOMEM), { 8, 4, FD, N(ACCESS) }, { 16, 4, FLAGS, N(1) },
 	  { 24, 8, IOVA, N(0) }, { 32, 8, LENGTH, N(0) }, { 40, 8, ADDRESS, N(0) }),
-	MOCK_CALL("mock: access read, write", TEST_OP_ACCESS_RW, 3, ERRORS(IOMMU_ERRORS, EPERM,
-	  EBADFD, EBADE, ENOMEM, EOVERFLOW), { 8, 4, FD, N(ACCESS) }, { 16, 8, IOVA, N(0) },
+	MOCK_CALL("mock: access read, write", TEST_OP_ACCESS_RW, 3, ERRORS(MOCK_ERRORS, EPERM,
+	  EBADFD, EBADE, ENOMEM), { 8, 4, FD, N(ACCESS) }, { 16, 8, IOVA, N(0) },
 	  { 24, 8, LENGTH, N(0) }, { 32, 8, ADDRESS, N(0) }, { 40, 4, FLAGS, N(5) }),
-	MOCK_CALL("mock: access replace", TEST_OP_ACCESS_REPLACE, 2, ERRORS(IOMMU_ERRORS, EBADFD,
-	  EADDRINUSE), { 8, 4, FD, N(ACCESS) }, { 16, 4, ID, N(IOAS) }),
+	MOCK_CALL("mock: access replace", TEST_OP_ACCESS_REPLACE, 2, ERRORS(MOCK_ERRORS, EBADFD),
+	  { 8, 4, FD, N(ACCESS) }, { 16, 4, ID, N(IOAS) }),
 	/* Devices of VFIO */
 	{ "VFIO_DEVICE_BIND_IOMMUFD", IO(118), CDEV, 16, 24, true, 3, DEVICE, 12, 0, 0,
 	  ERRORS(EINVAL, E2BIG, EFAULT, EBADF, EBADFD, EBUSY, EPERM, ENODEV, EAGAIN),
