@@ -111,7 +111,7 @@ for bit in 1 0; do
 done
 wait "$watcher"
 for bdf in 0000:02:00.0 0000:03:00.0; do
-	compare "$bdf woke between two frames: readings that found it set" "$(each $bdf .set_readings | tail -n 1)" -gt 2
+	compare "$bdf woke between two frames: readings that found it set" "$(each $bdf .set_readings | tail -n 1)" -gt 0
 	is "$bdf: and it was cleared" "$(each $bdf .no_snoop | tail -n 1)" disabled
 done
 
