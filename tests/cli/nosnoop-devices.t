@@ -15,11 +15,6 @@ set -u -o pipefail
 . "$TOP/tests/cli/nsrec.sh"
 T=1735732800
 
-# input NAME [MEMBER]: of the first device
-input() {
-	jq -r ".devices[0].inputs.$1.${2:-value}" "$TMP/advice"
-}
-
 raises() {
 	jq -r '.devices[0].raise[]' "$TMP/advice"
 }

@@ -15,11 +15,6 @@ set -u -o pipefail
 . "$TOP/tests/cli/nsrec.sh"
 T=1735732800
 
-# input NAME [MEMBER]: of the first device
-input() {
-	jq -r ".devices[0].inputs.$1.${2:-value}" "$TMP/advice"
-}
-
 # orders CMD FILE...: CMD with the files as --baseline, in each order that there is
 orders() {
 	local cmd=$1
@@ -39,20 +34,6 @@ permute() {
 	for i in "${!left[@]}"; do
 		permute "$cmd" "$done --baseline '${left[i]}'" "${left[@]:0:i}" "${left[@]:i+1}"
 	done
-}
-
-# top_lines FROM LINES STEP EMULATION_NS STALL_NS [MEMBERS [LINE]]: of wbinvdtop, a line each STEP seconds, whose
-# counters grow by so much in each; MEMBERS and LINE are expressions of jq, added to the VM and to the line
-top_lines() {
-	jq -nc "$NS_DEFS"'
-		range($n) as $i | (if $i == 0 then none else counters($e; $s) end) as $d |
-		(if $i == 0 then none else counters($e * $i; $s * $i) + {exits: (10 * $i), flushes: (10 * $i), cpus_flushed: (20 * $i)} end) as $c |
-		{schema: "wbinvdtop/1", source: "fentry", kernel: "6.12.0", time: at($from + $i * $step),
-			time_ns: mono($from + $i * $step), interval_ns: (if $i == 0 then 0 else $step * 1000000000 end),
-			time_scope: "function", lost: {total: 0, delta: 0}, sum: {total: $c, delta: $d},
-			vms: [{id: "100-9", pid: 100, start: 5000, name: "web01", ended: false, noncoherent: true,
-				total: $c, delta: $d, devices: []} + ('"${6:-{\}}"')], victims: []} + ('"${7:-{\}}"')' \
-		--argjson from "$1" --argjson n "$2" --argjson step "$3" --argjson e "$4" --argjson s "$5"
 }
 
 # ---- several recordings of wbinvdtop ------------------------------------------------------------

@@ -31,16 +31,23 @@ watch_rec() {
 		--argjson from "$1" --argjson span "$2"
 }
 
-# top_rec FROM SECONDS EMULATION_NS STALL_NS [MEMBERS]: of wbinvdtop, two lines with one VM
-top_rec() {
+# top_lines FROM LINES STEP EMULATION_NS STALL_NS [MEMBERS [LINE]]: of wbinvdtop, a line each STEP seconds, whose
+# counters grow by so much in each; MEMBERS and LINE are expressions of jq, added to the VM and to the line
+top_lines() {
 	jq -nc "$NS_DEFS"'
-		range(2) as $i | (if $i == 0 then none else counters($e; $s) end) as $c |
-		{schema: "wbinvdtop/1", source: "fentry", kernel: "6.12.0", time: at($from + $i * $span),
-			time_ns: mono($from + $i * $span), interval_ns: ($i * $span * 1000000000),
-			time_scope: "function", lost: {total: 0, delta: 0}, sum: {total: $c, delta: $c},
+		range($n) as $i | (if $i == 0 then none else counters($e; $s) end) as $d |
+		(if $i == 0 then none else counters($e * $i; $s * $i) + {exits: (10 * $i), flushes: (10 * $i), cpus_flushed: (20 * $i)} end) as $c |
+		{schema: "wbinvdtop/1", source: "fentry", kernel: "6.12.0", time: at($from + $i * $step),
+			time_ns: mono($from + $i * $step), interval_ns: (if $i == 0 then 0 else $step * 1000000000 end),
+			time_scope: "function", lost: {total: 0, delta: 0}, sum: {total: $c, delta: $d},
 			vms: [{id: "100-9", pid: 100, start: 5000, name: "web01", ended: false, noncoherent: true,
-				total: $c, delta: $c, devices: []} + ('"${5:-{\}}"')], victims: []}' \
-		--argjson from "$1" --argjson span "$2" --argjson e "$3" --argjson s "$4"
+				total: $c, delta: $d, devices: []} + ('"${6:-{\}}"')], victims: []} + ('"${7:-{\}}"')' \
+		--argjson from "$1" --argjson n "$2" --argjson step "$3" --argjson e "$4" --argjson s "$5"
+}
+
+# top_rec FROM SECONDS EMULATION_NS STALL_NS [MEMBERS]: two of these lines, one at each end
+top_rec() {
+	top_lines "$1" 2 "${@:2}"
 }
 
 # ab_file GAIN...: one block A B B A for each gain in per cent
@@ -55,6 +62,11 @@ ab_file() {
 advise() {
 	runs "$TOOL" advise --json "$@"
 	cp -- "$OUT" "$TMP/advice"
+}
+
+# input NAME [MEMBER]: of the first device
+input() {
+	jq -r ".devices[0].inputs.$1.${2:-value}" "$TMP/advice"
 }
 
 verdict_of() {
