@@ -1,6 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # The tables of docs/rule.md as C initialisers (mode=c) or as reStructuredText (mode=rst).
 
+BEGIN {
+	macro_of["Rows"] = "RULE_ROW"
+	macro_of["Inputs"] = "RULE_INPUT"
+	macro_of["Thresholds"] = "RULE_THRESHOLD"
+	macro_of["Verdicts"] = "RULE_VERDICT"
+	macro_of["Applied otherwise"] = "RULE_OTHERWISE"
+}
+
 function strip(s)
 {
 	gsub(/\]\(#[^)]*\)/, "", s) # links within the page
@@ -28,7 +36,7 @@ section == "Sources" && /^(- |  )/ {
 }
 
 !/^\|/ || /^\|-/ { next }
-section != "Rows" && section != "Inputs" && section != "Thresholds" && section != "Verdicts" && section != "Applied otherwise" { next }
+!(section in macro_of) { next }
 !row++ { next } # the headings
 
 {
@@ -36,9 +44,7 @@ section != "Rows" && section != "Inputs" && section != "Thresholds" && section !
 	for (i = 1; i <= n; i++)
 		cell[i] = strip(cell[i + 1])
 	if (mode == "c") {
-		macro = section == "Rows" ? "RULE_ROW" : section == "Inputs" ? "RULE_INPUT" : \
-			section == "Thresholds" ? "RULE_THRESHOLD" : section == "Verdicts" ? "RULE_VERDICT" : "RULE_OTHERWISE"
-		line = macro "("
+		line = macro_of[section] "("
 		for (i = 1; i <= n; i++)
 			line = line (i > 1 ? ", " : "") \
 				((section == "Thresholds" && i == 3) || ((section == "Inputs" || section == "Thresholds") && i == 1) ? cell[i] : quote(cell[i]))
@@ -58,8 +64,7 @@ END {
 	if (mode == "c") {
 		print "/* Made from docs/rule.md. */"
 		for (s in out) {
-			guard = s == "Rows" ? "RULE_ROW" : s == "Inputs" ? "RULE_INPUT" : s == "Thresholds" ? "RULE_THRESHOLD" : s == "Verdicts" ? "RULE_VERDICT" : "RULE_OTHERWISE"
-			printf "#ifdef %s\n%s#undef %s\n#endif\n", guard, out[s], guard
+			printf "#ifdef %s\n%s#undef %s\n#endif\n", macro_of[s], out[s], macro_of[s]
 		}
 	} else {
 		print ".. SPDX-License-Identifier: GPL-2.0"
