@@ -130,9 +130,14 @@ const struct adv_dev *advice_candidate_only(const struct advice_list *l, size_t 
 	return NULL;
 }
 
+static bool is_vm(const char *id, uint64_t start, const struct adv_vm *vm)
+{
+	return id && !strcmp(id, vm->id) && start == vm->start;
+}
+
 static bool is_in(const struct adv_stay *s, const struct adv_vm *vm)
 {
-	return s->vm_id && !strcmp(s->vm_id, vm->id) && s->vm_start == vm->start;
+	return is_vm(s->vm_id, s->vm_start, vm);
 }
 
 bool advice_was_in(const struct adv_dev *d, const struct adv_vm *vm)
@@ -140,7 +145,7 @@ bool advice_was_in(const struct adv_dev *d, const struct adv_vm *vm)
 	for (size_t i = 0; i < d->nr_stays; i++)
 		if (is_in(&d->stays[i], vm))
 			return true;
-	return d->vm_id && !strcmp(d->vm_id, vm->id) && d->vm_start == vm->start;
+	return is_vm(d->vm_id, d->vm_start, vm);
 }
 
 /* One reading between two that tell one box in one VM, as where what it is attached to was changed just then. */
