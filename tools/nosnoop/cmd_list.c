@@ -202,7 +202,7 @@ static void show_rows(FILE *f, const struct list_config *c, const struct func_li
 static int show_json(FILE *f, const struct list_config *c, const struct func_list *l,
 		     const char *kernel, const struct out_field *const *sel, size_t n)
 {
-	json_t *obj = frame_head("list", kernel, monotonic_ns(), 0), *array = json_array();
+	json_t *obj = frame_head("list", kernel, moment_now(), 0), *array = json_array();
 
 	if (!obj || json_object_set_new(obj, "functions", array)) {
 		json_decref(obj);

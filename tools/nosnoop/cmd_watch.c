@@ -122,7 +122,7 @@ static int show_text(struct run *r)
 	r->headed = true;
 	for (size_t i = 0; i < r->w.l.n; i++) {
 		if (csv) {
-			fprintf(r->out, "%llu", (unsigned long long)r->w.time_ns);
+			fprintf(r->out, "%llu", (unsigned long long)r->w.at.time_ns);
 			out_csv_row(r->out, r->sel, r->n, &r->w.l.rows[i], false);
 			fputc('\n', r->out);
 		} else {

@@ -20,6 +20,14 @@ uint64_t monotonic_ns(void)
 	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
 
+struct moment moment_now(void)
+{
+	struct moment m = { .time_ns = monotonic_ns() };
+
+	clock_gettime(CLOCK_REALTIME, &m.wall);
+	return m;
+}
+
 static void set_u64(struct out_value *v, uint64_t u)
 {
 	v->type = OUT_U64;
@@ -267,18 +275,16 @@ json_t *func_json(const struct func_row *r)
 	return obj;
 }
 
-json_t *frame_head(const char *command, const char *kernel, uint64_t time_ns, uint64_t interval_ns)
+json_t *frame_head(const char *command, const char *kernel, struct moment at, uint64_t interval_ns)
 {
-	struct timespec ts;
 	char buf[64], when[96];
 	struct tm tm;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	gmtime_r(&ts.tv_sec, &tm);
+	gmtime_r(&at.wall.tv_sec, &tm);
 	strftime(buf, sizeof(buf), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(when, sizeof(when), "%s.%09ldZ", buf, ts.tv_nsec);
+	snprintf(when, sizeof(when), "%s.%09ldZ", buf, at.wall.tv_nsec);
 	return json_pack("{s:s,s:s,s:s?,s:s,s:I,s:I}", "schema", NS_SCHEMA, "command", command,
-			 "kernel", kernel, "time", when, "time_ns", (json_int_t)time_ns,
+			 "kernel", kernel, "time", when, "time_ns", (json_int_t)at.time_ns,
 			 "interval_ns", (json_int_t)interval_ns);
 }
 

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <jansson.h>
+#include <time.h>
 
 #include "../lib/out.h"
 #include "func.h"
@@ -16,11 +17,19 @@ extern const struct out_field func_fields[]; /* rows are struct func_row */
 /* The function with all that is known, and its quirks, as an object; NULL: no memory. */
 json_t *func_json(const struct func_row *r);
 
+/* One moment by both clocks, which are read one right after the other: who joins recordings compares them. */
+struct moment {
+	uint64_t time_ns; /* CLOCK_MONOTONIC */
+	struct timespec wall;
+};
+
+struct moment moment_now(void);
+
 /*
  * An object with schema, command, kernel, time, time_ns and interval_ns; NULL:
- * no memory.  time_ns is CLOCK_MONOTONIC.  kernel: its release, NULL: not known.
+ * no memory.  kernel: its release, NULL: not known.
  */
-json_t *frame_head(const char *command, const char *kernel, uint64_t time_ns, uint64_t interval_ns);
+json_t *frame_head(const char *command, const char *kernel, struct moment at, uint64_t interval_ns);
 
 /* One line, flushed.  Steals obj (NULL: no memory).  0 or a negative errno. */
 int frame_write(FILE *f, json_t *obj);

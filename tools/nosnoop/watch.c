@@ -106,11 +106,11 @@ int watch_poll(struct watch *w, uint64_t *wait_ns)
 
 int watch_read(struct watch *w)
 {
-	uint64_t now = monotonic_ns();
+	struct moment now = moment_now();
 	int err;
 
-	w->interval_ns = w->time_ns ? now - w->time_ns : 0;
-	w->time_ns = now;
+	w->interval_ns = w->at.time_ns ? now.time_ns - w->at.time_ns : 0;
+	w->at = now;
 	err = watch_log_read(w);
 	if (err)
 		return err;
@@ -296,7 +296,7 @@ json_t *watch_json(const struct watch *w)
 {
 	const char *kernel = *w->tree.kernel ? w->tree.kernel : NULL;
 	unsigned int cpus = w->tree.cpus;
-	json_t *root = frame_head("watch", kernel, w->time_ns, w->interval_ns);
+	json_t *root = frame_head("watch", kernel, w->at, w->interval_ns);
 	json_t *functions = json_array();
 	bool ok = root && functions && !watch_log_json(w, root) &&
 		  !json_object_set_new(root, "cpus", cpus ? json_integer(cpus) : json_null()) &&

@@ -11,6 +11,7 @@
 #include "../lib/dmalog.h"
 #include "../lib/out.h"
 #include "exposure.h"
+#include "fields.h"
 #include "nosnoop.h"
 #include "pmu.h"
 
@@ -20,14 +21,15 @@ struct watch {
 	bool all; /* also functions that no VFIO driver has */
 	struct func_list l;
 	struct pmu *pmu;
-	const char *pmu_why;	       /* why nothing is counted; NULL: it is */
-	uint64_t time_ns, interval_ns; /* CLOCK_MONOTONIC of the reading; 0: the first one */
-	uint64_t read_ns;	       /* when the bits were last read */
-	uint64_t longest_ns;	       /* that they were not read, since the reading before */
-	uint64_t unread_ns;	       /* the same of the interval that the reading ended */
-	uint64_t listed_ns;	       /* when functions were last read; 0: they are to be */
-	uint64_t checked_ns;	       /* when they were last looked for */
-	char (*names)[16];	       /* addresses that there were then */
+	const char *pmu_why;  /* why nothing is counted; NULL: it is */
+	struct moment at;     /* when the reading began */
+	uint64_t interval_ns; /* since the one before; 0: the first one */
+	uint64_t read_ns;     /* when the bits were last read */
+	uint64_t longest_ns;  /* that they were not read, since the reading before */
+	uint64_t unread_ns;   /* the same of the interval that the reading ended */
+	uint64_t listed_ns;   /* when functions were last read; 0: they are to be */
+	uint64_t checked_ns;  /* when they were last looked for */
+	char (*names)[16];    /* addresses that there were then */
 	size_t nr_names;
 	FILE *telling;		     /* where changes are told; NULL: nowhere */
 	struct dmalog *log;	     /* what the kernel tells itself; NULL: nothing */

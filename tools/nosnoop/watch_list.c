@@ -172,7 +172,7 @@ static int list_anew(struct watch *w)
 		err = note_left(w, &old);
 	}
 	func_list_free(&old);
-	w->listed_ns = w->checked_ns = w->time_ns;
+	w->listed_ns = w->checked_ns = w->at.time_ns;
 	return err ? err : keep_names(w);
 }
 
@@ -275,16 +275,16 @@ int watch_list_read(struct watch *w)
 	bool same = false;
 	int err = 0;
 
-	if (!w->listed_ns || w->time_ns - w->listed_ns >= FULL_NS)
+	if (!w->listed_ns || w->at.time_ns - w->listed_ns >= FULL_NS)
 		return list_anew(w);
-	if (w->time_ns - w->checked_ns < LIST_NS)
+	if (w->at.time_ns - w->checked_ns < LIST_NS)
 		return read_bits(w);
 	/* Of few functions the long way is as short. */
 	if (w->all)
 		err = still_same(w, &same);
 	if (err || !same)
 		return err ? err : list_anew(w);
-	w->checked_ns = w->time_ns;
+	w->checked_ns = w->at.time_ns;
 	err = refresh_owners(w);
 	return err ? err : read_bits(w);
 }

@@ -107,7 +107,7 @@ int watch_log_read(struct watch *w)
 	map_table_reset(&w->maps);
 	if (!w->log)
 		return 0;
-	err = dmalog_read(w->log, w->time_ns, keep, w);
+	err = dmalog_read(w->log, w->at.time_ns, keep, w);
 	if (err)
 		return err;
 	unpins = dmalog_unpins(w->log, &n);
@@ -143,9 +143,9 @@ static uint64_t pinned_by(const struct watch *w, pid_t pid)
 void watch_log_first_seen(const struct watch *w, struct func_row *r)
 {
 	if (w->interval_ns)
-		exposure_start(&r->x, 0, 0, w->time_ns - w->interval_ns);
+		exposure_start(&r->x, 0, 0, w->at.time_ns - w->interval_ns);
 	else
-		exposure_start(&r->x, r->kernel_box, 0, w->time_ns);
+		exposure_start(&r->x, r->kernel_box, 0, w->at.time_ns);
 }
 
 /* Whether vms has it. */
@@ -167,7 +167,7 @@ static bool is_owner(const struct watch *w, pid_t pid)
 
 int watch_log_left(struct watch *w, const struct owner *o, bool known)
 {
-	struct watch_left left = { .known = known, .since_ns = w->time_ns }, *grown;
+	struct watch_left left = { .known = known, .since_ns = w->at.time_ns }, *grown;
 
 	if (!w->log || !o->id || is_owner(w, o->pid))
 		return 0;
@@ -197,7 +197,7 @@ static void forget_left(struct watch *w)
 	for (size_t i = 0; i < w->nr_left; i++) {
 		struct watch_left *l = &w->left[i];
 
-		if (is_owner(w, l->owner.pid) || w->time_ns - l->since_ns > LEFT_NS)
+		if (is_owner(w, l->owner.pid) || w->at.time_ns - l->since_ns > LEFT_NS)
 			owner_clear(&l->owner);
 		else
 			w->left[kept++] = *l;
@@ -260,7 +260,7 @@ void watch_log_apply(struct watch *w)
 			pinned = pinned_by(w, r->owner.pid);
 		pid = r->owner.pid;
 		sums = map_table_find(&w->maps, pid);
-		exposure_read(&r->x, r->kernel_box, pinned, sums ? sums->bytes : 0, w->time_ns);
+		exposure_read(&r->x, r->kernel_box, pinned, sums ? sums->bytes : 0, w->at.time_ns);
 	}
 }
 
