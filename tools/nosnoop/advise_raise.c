@@ -14,8 +14,9 @@
 	"nosnoop watch --record of the candidate as root, on a kernel that tells of VFIO's and " \
 	"iommufd's operations, none of them lost"
 
-#define LONGER	  "recordings for --min-overlap or longer of the time that the VM is there"
-#define BY_FENTRY "wbinvdtop --source fentry --record, all through"
+#define TELL_STATIC "nosnoop list --json or nosnoop watch --record, given as another --baseline"
+#define LONGER	    "recordings for --min-overlap or longer of the time that the VM is there"
+#define BY_FENTRY   "wbinvdtop --source fentry --record, all through"
 
 static const struct {
 	const char *why, *raise; /* raise: NULL for nothing */
@@ -61,7 +62,7 @@ static const struct {
 static const char *const by_input[RULE_NR_INPUTS] = {
 	[RULE_ability] =
 		"nosnoop list --probe -D BDF --json while the device is idle, given as another --baseline",
-	[RULE_kind] = "nosnoop list --json or nosnoop watch --record, given as another --baseline",
+	[RULE_kind] = TELL_STATIC,
 	[RULE_iommu] = "a kernel that has the IOMMU in use and shows it (/sys/class/iommu)",
 	[RULE_only_unable] = "wbinvdtop --record, and a probe of each device of the VM",
 	[RULE_gain_lo] = "scripts/bench/policy-ab --device BDF with two blocks A B B A or more",
@@ -70,11 +71,10 @@ static const char *const by_input[RULE_NR_INPUTS] = {
 	[RULE_t] =
 		"wbinvdtop --record with a source that sees stalls, and nosnoop watch --record at the same time",
 	[RULE_m] = "a kernel that reports flushes at map, and nosnoop watch --record on it",
-	[RULE_alone] = "nosnoop list --json or nosnoop watch --record, given as another --baseline",
+	[RULE_alone] = TELL_STATIC,
 	[RULE_block_held] =
 		"nosnoop watch --record of a candidate with no-snoop blocked through VFIO",
-	[RULE_backdoor] =
-		"nosnoop list --json or nosnoop watch --record, given as another --baseline",
+	[RULE_backdoor] = TELL_STATIC,
 	[RULE_bit_seen_set] =
 		"a recording during which the device's bit can be read (awake, as root)",
 	[RULE_coverage] = "nosnoop watch --record",
