@@ -19,13 +19,9 @@ raises() {
 	jq -r '.devices[0].raise[]' "$TMP/advice"
 }
 
-# watch_lines FROM DEVICES [MEMBERS]: as watch_rec, 11 lines in 100 s, of which $i is the number
-watch_lines() {
-	jq -nc "$NS_DEFS"'range(11) as $i | {schema: "nosnoop/1", command: "watch", kernel: "6.12.0", time: at($from + $i * 10),
-		time_ns: mono($from + $i * 10), interval_ns: (if $i == 0 then 0 else 10000000000 end), cpus: 4,
-		requests: blind, log: {heard: true, lost_events: 0, lost_maps: 0},
-		vms: [{id: "100-9", start: 5000, name: "web01", flush_ns: 0}], functions: ('"$2"')} + ('"${3:-{\}}"')' \
-		--argjson from "$1"
+# long_rec FROM DEVICES [MEMBERS]: 11 lines of nosnoop watch in 100 s, in which nothing was flushed at map
+long_rec() {
+	watch_lines "$1" 11 10 "$2" '{vms: [{id: "100-9", start: 5000, name: "web01", flush_ns: 0}]} + ('"${3:-{\}}"')'
 }
 
 LATER=$((T + 1000))
@@ -75,10 +71,10 @@ like 'each side has another one' "$(others_note)" 'while 0000:02:00\.0 and other
 watch_rec $LATER 100 "[unable, dev + $OTHER]" >"$TMP/rec"
 advise --baseline "$TMP/top" --baseline "$TMP/rec2" --candidate "$TMP/rec" --candidate "$TMP/toplater"
 like 'or the same one' "$(others_note)" 'while 0000:02:00\.0 stays in box 3'
-watch_lines $T "[unable, dev + $OTHER + (if \$i == 10 then {vm: {id: \"200-9\", start: 6000, name: \"db\"}} else {} end)]" >"$TMP/left"
+long_rec $T "[unable, dev + $OTHER + (if \$i == 10 then {vm: {id: \"200-9\", start: 6000, name: \"db\"}} else {} end)]" >"$TMP/left"
 fixture 'one that can, which left at the end' 'R1 costs-nothing high' --baseline "$TMP/top" --baseline "$TMP/left"
 is 'is one of those that make the VM non-coherent' "$(jq -c '.vms[0].noncoherent_devices' "$TMP/advice")" '["0000:01:00.0","0000:02:00.0"]'
-watch_lines $T '[if $i < 10 then unable + {vm: {id: null, start: null, name: null}} else unable end]' >"$TMP/rec"
+long_rec $T '[if $i < 10 then unable + {vm: {id: null, start: null, name: null}} else unable end]' >"$TMP/rec"
 fixture 'one that came at the end explains nothing' 'R1 costs-nothing medium' --baseline "$TMP/top" --baseline "$TMP/rec"
 top_rec $LATER 100 1000000000 0 >"$TMP/toplater"
 watch_rec $LATER 100 '[unable]' >"$TMP/rec"
@@ -103,7 +99,7 @@ watch_lines $T '[dev + {snoop_control: true}]' >"$TMP/alone"
 fixture 'alone in a VM that is non-coherent' 'R4 1-to-3-pays high' --baseline "$TMP/top" --baseline "$TMP/alone" --ab "$TMP/ab"
 # not_box3 NAME REASON DEVICES [VERDICT]
 not_box3() {
-	watch_lines $T "$3" >"$TMP/rec"
+	long_rec $T "$3" >"$TMP/rec"
 	fixture "$1" "R4 ${4:-keep-1 low}" --baseline "$TMP/top" --baseline "$TMP/rec" --ab "$TMP/ab"
 	like "$1: why" "$(input f source) $(input m source)" "$2"
 }
@@ -132,7 +128,7 @@ not_box3 'one line of another that is blocked' '' \
 	"[dev + {snoop_control: true}, dev + $OTHER + {domain: {box: (if \$i == 3 then null else 1 end)}}]" '1-to-3-pays high'
 not_box3 'told all through' '' "[dev + {snoop_control: true, domain: {box: 3}}, dev + $OTHER]" '1-to-3-pays high'
 top_rec $((T + 7)) 93 2000000000 0 >"$TMP/late"
-watch_lines $T '[dev + {snoop_control: true, domain: {box: 3}} + (if $i < 2 then {vm: {id: null, start: null, name: null}, domain: {box: null}} else {} end)]' \
+long_rec $T '[dev + {snoop_control: true, domain: {box: 3}} + (if $i < 2 then {vm: {id: null, start: null, name: null}, domain: {box: null}} else {} end)]' \
 	'{vms: (if $i < 2 then [] else [{id: "100-9", start: 5000, name: "web01", flush_ns: 0}] end)}' >"$TMP/rec"
 fixture 'told 3 s after the VM' 'R4 1-to-3-pays high' --baseline "$TMP/late" --baseline "$TMP/rec" --ab "$TMP/ab"
 # away NAME TOP REASON [ARG...]: F is not known of TOP and the recording at hand
@@ -142,24 +138,24 @@ away() {
 }
 top_rec $((T + 7)) 4 2000000000 0 >"$TMP/few"
 away 'never in the VM, as the time is so short' few 'in its VM all through' --min-overlap 4
-watch_lines $T '[dev + {snoop_control: true, domain: {box: 3}} + (if $i < 1 then {vm: {id: null, start: null, name: null}} else {} end)]' >"$TMP/rec"
+long_rec $T '[dev + {snoop_control: true, domain: {box: 3}} + (if $i < 1 then {vm: {id: null, start: null, name: null}} else {} end)]' >"$TMP/rec"
 away 'the VM was there at the first line' top 'in its VM all through'
 for vm in '{id: "200-9", start: 6000, name: "db"}=in its VM all through' '{id: null, start: null, name: null}=was blocked'; do
-	watch_lines $T "[dev + {snoop_control: true, domain: {box: 3}} + (if \$i < 2 then {vm: ${vm%=*}, domain: {box: 1}} else {} end)]" \
+	long_rec $T "[dev + {snoop_control: true, domain: {box: 3}} + (if \$i < 2 then {vm: ${vm%=*}, domain: {box: 1}} else {} end)]" \
 		'{vms: (if $i < 2 then [] else [{id: "100-9", start: 5000, name: "web01", flush_ns: 0}] end)}' >"$TMP/rec"
 	away "in box 1 of ${vm%%,*}" late "${vm#*=}"
 done
 # A recording that sees no VM takes nothing back, and a VM that ends takes its devices with it.
 watch_rec $T 100 '[dev + {snoop_control: true, vm: {id: null, start: null, name: null}}]' '{vms: []}' >"$TMP/blind"
 fixture 'another recording sees no VM' 'R4 1-to-3-pays high' --baseline "$TMP/top" --baseline "$TMP/blind" --baseline "$TMP/alone" --ab "$TMP/ab"
-watch_lines $T "[dev + {snoop_control: true, domain: {box: 3}}, dev + $OTHER]" >"$TMP/two"
-watch_lines $T "[dev + {snoop_control: true, domain: {box: null}, vm: {id: null, start: null, name: null}}, dev + $OTHER]" '{vms: []}' >"$TMP/blind"
+long_rec $T "[dev + {snoop_control: true, domain: {box: 3}}, dev + $OTHER]" >"$TMP/two"
+long_rec $T "[dev + {snoop_control: true, domain: {box: null}, vm: {id: null, start: null, name: null}}, dev + $OTHER]" '{vms: []}' >"$TMP/blind"
 for order in 'two blind' 'blind two'; do
 	read -r one two <<<"$order"
 	fixture "nor a box ($order)" 'R4 1-to-3-pays high' --baseline "$TMP/top" --baseline "$TMP/$one" --baseline "$TMP/$two" --ab "$TMP/ab"
 done
 top_rec $T 95 2000000000 0 '{ended: ($i == 1)}' >"$TMP/ended"
-watch_lines $T '[dev + {snoop_control: true} + (if $i == 10 then {vm: {id: null, start: null, name: null}} else {} end)]' >"$TMP/rec"
+long_rec $T '[dev + {snoop_control: true} + (if $i == 10 then {vm: {id: null, start: null, name: null}} else {} end)]' >"$TMP/rec"
 fixture 'the VM ended' 'R4 1-to-3-pays high' --baseline "$TMP/ended" --baseline "$TMP/rec" --ab "$TMP/ab"
 
 # ---- BLOCK and the bit --------------------------------------------------------------------------

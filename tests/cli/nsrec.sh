@@ -21,14 +21,19 @@ NS_DEFS='
 	def blind: {coverage: "none", reason: "this CPU has no such event", sockets: []};
 '
 
-# watch_rec FROM SECONDS DEVICES [MEMBERS]: lines of nosnoop watch, one at each end; DEVICES and MEMBERS
-# are expressions of jq for an array and for an object that is added to each line
-watch_rec() {
+# watch_lines FROM LINES STEP DEVICES [MEMBERS]: of nosnoop watch, a line each STEP seconds; DEVICES and MEMBERS
+# are expressions of jq for an array and for an object that is added to each line; $i is the number of the line
+watch_lines() {
 	jq -nc "$NS_DEFS"'
-		range(2) as $i | {schema: "nosnoop/1", command: "watch", kernel: "6.12.0", time: at($from + $i * $span),
-			time_ns: mono($from + $i * $span), interval_ns: ($i * $span * 1000000000), cpus: 4,
-			requests: blind, log: {heard: true, lost_events: 0, lost_maps: 0}, vms: [{id: "100-9", start: 5000, flush_ns: null}], functions: ('"$3"')} + ('"${4:-{\}}"')' \
-		--argjson from "$1" --argjson span "$2"
+		range($n) as $i | {schema: "nosnoop/1", command: "watch", kernel: "6.12.0", time: at($from + $i * $step),
+			time_ns: mono($from + $i * $step), interval_ns: (if $i == 0 then 0 else $step * 1000000000 end), cpus: 4,
+			requests: blind, log: {heard: true, lost_events: 0, lost_maps: 0}, vms: [{id: "100-9", start: 5000, flush_ns: null}], functions: ('"$4"')} + ('"${5:-{\}}"')' \
+		--argjson from "$1" --argjson n "$2" --argjson step "$3"
+}
+
+# watch_rec FROM SECONDS DEVICES [MEMBERS]: two of these lines, one at each end
+watch_rec() {
+	watch_lines "$1" 2 "${@:2}"
 }
 
 # top_lines FROM LINES STEP EMULATION_NS STALL_NS [MEMBERS [LINE]]: of wbinvdtop, a line each STEP seconds, whose
