@@ -93,9 +93,25 @@ watch_rec $T 100 '[cleared + {listed: true}]' >"$TMP/cleared"
 fixture 'which what the other knows against it outweighs' 'R2 never-4 medium' --baseline "$TMP/cleared" --candidate "$TMP/rec"
 like 'and the reason is that' "$(input ability source)" 'a proof was recorded, but the bit need not govern'
 
+# wbinvdtop tells of a device which VM has it, and none of what nosnoop is to tell.
+top_rec $T 100 2000000000 0 '{devices: [{bdf: "0000:01:00.0", group: 1, snoop_control: false, no_snoop: null, box: 3, box_candidates: [3], box_reason: "x", certain: false, name: "a device"}]}' >"$TMP/topdev"
+fixture 'a proof of the candidate, of nosnoop alone' 'R1 kernel-waste low' --baseline "$TMP/topdev" --candidate "$TMP/rec"
+is 'which tells the kind, too' "$(input kind) $(input alone) $(input backdoor)" 'other yes no'
+watch_rec $LATER 100 '[unable + {kind: null}]' >"$TMP/rec"
+advise --baseline "$TMP/topdev" --candidate "$TMP/rec"
+is 'or could not' "$(verdict_of) $(input kind)" 'R2 never-4 low null'
+like 'and says so' "$(input kind source)" 'nosnoop could not read it'
+jq -c '.vms[0].devices[0].no_snoop = "enabled"' "$TMP/topdev" >"$TMP/topon"
+fixture 'a block that held in the candidate, of nosnoop alone' 'R5 3-to-4-safe high' --baseline "$TMP/topon" --candidate "$TMP/held"
+for change in 'kind: null=kind medium' 'group_size: 2=alone high' 'backdoor: true=backdoor high'; do
+	watch_rec $LATER 100 "[$BLOCKED + {${change%=*}}]" >"$TMP/rec2"
+	read -r name confidence <<<"${change#*=}"
+	fixture "but for $name" "R5 3-to-4-unproven $confidence" --baseline "$TMP/topon" --candidate "$TMP/rec2"
+done
+
 # ---- in box 3 all through -----------------------------------------------------------------------
 
-watch_lines $T '[dev + {snoop_control: true}]' >"$TMP/alone"
+long_rec $T '[dev + {snoop_control: true}]' >"$TMP/alone"
 fixture 'alone in a VM that is non-coherent' 'R4 1-to-3-pays high' --baseline "$TMP/top" --baseline "$TMP/alone" --ab "$TMP/ab"
 # not_box3 NAME REASON DEVICES [VERDICT]
 not_box3() {

@@ -316,8 +316,9 @@ static void fill_case(const struct advice_list *l, struct advice *a, const struc
 	if (worse->kind)
 		rule_set_word(c, RULE_kind, worse->kind, RULE_MEASURED, by_static);
 	else
-		c->in[RULE_kind].source =
-			base->lines ? WHY_KIND_UNREAD : "wbinvdtop's recordings do not tell it";
+		c->in[RULE_kind].source = base->lines || (cand && cand->lines) ?
+						  WHY_KIND_UNREAD :
+						  "wbinvdtop's recordings do not tell it";
 	if (worse->blocks != TRI_UNKNOWN)
 		rule_set_word(c, RULE_iommu, worse->blocks == TRI_YES ? "blocks" : "cannot",
 			      RULE_MEASURED,

@@ -44,11 +44,26 @@ static void join_requests(struct adv_dev *d, const struct adv_dev *cand)
 		d->requests = cand->requests;
 }
 
+/* What no recording of nosnoop was to tell, as wbinvdtop's are not, is not unknown to one. */
+static void join_static(struct adv_dev *d, const struct adv_dev *cand)
+{
+	if (!cand->lines)
+		return;
+	if (!d->lines) {
+		d->kind = cand->kind;
+		d->alone = cand->alone;
+		d->backdoor = cand->backdoor;
+		return;
+	}
+	if (!cand->kind || (d->kind && !strcmp(d->kind, "other")))
+		d->kind = cand->kind;
+	d->alone = worse_tri(d->alone, cand->alone, TRI_NO);
+	d->backdoor = worse_tri(d->backdoor, cand->backdoor, TRI_YES);
+}
+
 /* What is known against a device in either side counts, and what one side looked for and could not tell. */
 static void join_candidate(struct adv_dev *d, const struct adv_dev *cand)
 {
-	if (d->kind && !strcmp(d->kind, "other") && cand->kind)
-		d->kind = cand->kind;
 	d->set += cand->set;
 	d->clear += cand->clear;
 	d->unread += cand->unread;
@@ -61,13 +76,7 @@ static void join_candidate(struct adv_dev *d, const struct adv_dev *cand)
 	if (d->blocks == TRI_UNKNOWN)
 		d->blocks = cand->blocks;
 	join_requests(d, cand);
-	/* What no recording of nosnoop was to tell is not unknown to one. */
-	if (!cand->lines)
-		return;
-	if (!cand->kind)
-		d->kind = NULL;
-	d->alone = worse_tri(d->alone, cand->alone, TRI_NO);
-	d->backdoor = worse_tri(d->backdoor, cand->backdoor, TRI_YES);
+	join_static(d, cand);
 }
 
 static struct adv_dev join(const struct adv_dev *of, const struct adv_dev *cand)
