@@ -136,10 +136,22 @@ boxes() {
 }
 not_box3 'not told by one line' '' "$(boxes '$i == 3=:null')" '1-to-3-pays high'
 not_box3 'nor by another one' '' "$(boxes '$i == 3 or $i == 5=:null')" '1-to-3-pays high'
+long_rec $T "$(boxes '$i == 4=:null')" >"$TMP/untold"
+fixture 'nor by one in the middle' 'R4 1-to-3-pays high' --baseline "$TMP/top" --baseline "$TMP/untold" --ab "$TMP/ab"
 not_box3 'not told by two in a row' 'may be what made' "$(boxes '$i == 3 or $i == 4=:null')"
 not_box3 'not told by the first' 'may be what made' "$(boxes '$i == 0=:null')"
 not_box3 'not told by the last' 'may be what made' "$(boxes '$i == 10=:null')"
 not_box3 'not told before box 1' 'was blocked' "$(boxes '$i > 2=:[null, 1][[$i - 3, 1] | min]')"
+jq -c 'if .time_ns == 51000000000 then .interval_ns = 9000000000 else . end' "$TMP/untold" >"$TMP/rec"
+fixture 'not told before a gap' 'R4 keep-1 low' --baseline "$TMP/top" --baseline "$TMP/rec" --ab "$TMP/ab"
+like 'not told before a gap: why' "$(input f source)" 'may be what made'
+long_rec $T "$(boxes '$i == 0=:null')" >"$TMP/untold"
+long_rec $T "$(boxes '$i == 20=:null')" | head -n 1 >"$TMP/told"
+for order in 'told untold' 'untold told'; do
+	read -r one two <<<"$order"
+	fixture "not told by the first, but by another recording ($order)" 'R4 keep-1 low' \
+		--baseline "$TMP/top" --baseline "$TMP/$one" --baseline "$TMP/$two" --ab "$TMP/ab"
+done
 not_box3 'one line of another that is blocked' '' \
 	"[dev + {snoop_control: true}, dev + $OTHER + {domain: {box: (if \$i == 3 then null else 1 end)}}]" '1-to-3-pays high'
 not_box3 'told all through' '' "[dev + {snoop_control: true, domain: {box: 3}}, dev + $OTHER]" '1-to-3-pays high'

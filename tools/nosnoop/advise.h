@@ -80,6 +80,7 @@ struct adv_when {
 /* Readings in the time in common, of one recording and one after the other, that tell the same of a device. */
 struct adv_stay {
 	int64_t from_ns, to_ns; /* wall clock of the first and the last of them */
+	const char *path;	/* of the recording: one of adv_side.files, by its address */
 	int64_t since_ns;	/* of the first of all lines that follow each other without a gap */
 	char *vm_id;		/* NULL: in no VM, or nobody knows in which, or not there at all */
 	uint64_t vm_start;
@@ -138,7 +139,7 @@ struct adv_file {
 struct adv_clock {
 	bool begun;
 	uint64_t first_ns, offset_ns; /* the latter modulo 2^64 */
-	int64_t step_ns;	      /* the first step of more than a second; 0: none */
+	int64_t step_ns;	      /* the first step; 0: none */
 	uint64_t step_at_ns;	      /* CLOCK_MONOTONIC */
 };
 

@@ -157,15 +157,21 @@ bool advice_was_in(const struct adv_dev *d, const struct adv_vm *vm)
 	return is_vm(d->vm_id, d->vm_start, vm);
 }
 
+/* Of one recording, with no gap in between. */
+static bool follows(const struct adv_stay *s, const struct adv_stay *before)
+{
+	return s->path == before->path && s->since_ns == before->since_ns;
+}
+
 /* One reading between two that tell one box in one VM, as where what it is attached to was changed just then. */
 static int box_at(const struct adv_dev *d, size_t i, const struct adv_vm *vm)
 {
 	const struct adv_stay *s = &d->stays[i];
 
-	if (s->box || s->from_ns != s->to_ns || !i || i + 1 == d->nr_stays)
+	if (s->box || s->from_ns != s->to_ns || !i || i + 1 == d->nr_stays || !follows(s, &s[-1]) ||
+	    !follows(&s[1], s))
 		return s->box;
-	if (s[-1].box < 0 || s[-1].box != s[1].box || !is_in(&s[-1], vm) || !is_in(&s[1], vm) ||
-	    s[-1].to_ns > s->from_ns || s[1].from_ns < s->to_ns)
+	if (s[-1].box < 0 || s[-1].box != s[1].box || !is_in(&s[-1], vm) || !is_in(&s[1], vm))
 		return s->box;
 	return s[1].box;
 }

@@ -31,6 +31,7 @@ static int add_stay(const struct adv_side *s, struct adv_dev *d, int64_t from_ns
 	last = &grown[d->nr_stays - 1];
 	last->from_ns = from_ns;
 	last->to_ns = to_ns;
+	last->path = s->path;
 	last->since_ns = s->here_since_ns;
 	last->vm_start = start;
 	last->box = box;
