@@ -176,7 +176,7 @@ check:
 check-long:
 	@scripts/check --long
 
-check-series:
+check-series: tools
 	@scripts/series
 
 kernel:

@@ -127,3 +127,15 @@ done_testing() {
 	((FAILURES == 0)) || exit 1
 	exit 0
 }
+
+# want_kernel NAME KERNEL...: the file of tests ends here, NAME skipped, where one of them is not to be had
+want_kernel() {
+	local name=$1 kernel
+
+	shift
+	for kernel; do
+		[[ $kernel != */* && ! $("$GET_KERNEL" path "$kernel" 2>/dev/null) ]] || continue
+		skip "$name" "there is no kernel $kernel"
+		done_testing
+	done
+}

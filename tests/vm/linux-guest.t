@@ -101,12 +101,7 @@ host() {
 	all_of "$@" --snoop-control off --device e1000e
 }
 
-if [[ ${SERIES_KERNEL-} ]]; then
-	if [[ $SERIES_KERNEL != */* && ! $("$GET_KERNEL" path "$SERIES_KERNEL" 2>/dev/null) ]]; then
-		skip "a Linux guest" "there is no kernel $SERIES_KERNEL"
-		done_testing
-	fi
-fi
+[[ ! ${SERIES_KERNEL-} ]] || want_kernel "a Linux guest" "$SERIES_KERNEL"
 # Made here, as what is written in a VM vanishes with it.
 "$TOP/scripts/guest" --prepare >/dev/null || exit
 if [[ ${SERIES_KERNEL-} ]]; then

@@ -97,29 +97,19 @@ inside() {
 
 # waste BDF PROOF: KVM of this kernel emulates WBINVD for a device that was proven unable while it was idle
 waste() {
-	local bench top watcher
+	local bench
 
 	"$BENCH" -n 1000000 --rate 20 --vfio "$1" >"$TMP/bench" 2>&1 &
 	bench=$!
-	"$WBINVDTOP" -b -d 1 --record "$TMP/top" >/dev/null 2>"$TMP/top.err" &
-	top=$!
-	"$NOSNOOP" watch -d 1 --record "$TMP/rec" >/dev/null 2>"$ERR" &
-	watcher=$!
-	ok 'waste: recorded' lines "$TMP/rec" 2
-	ok 'waste: and by wbinvdtop' lines "$TMP/top" 8
-	kill -INT "$top" "$watcher"
-	wait "$top"
-	is 'waste: wbinvdtop ends well' "$? $(<"$TMP/top.err")" '0 '
-	wait "$watcher"
-	is 'waste: watch ends well' "$? $(<"$ERR")" '0 '
+	recordings waste 8
 	kill "$bench"
 	wait "$bench"
-	runs "$NOSNOOP" advise --baseline "$TMP/top" --baseline "$TMP/rec" --baseline "$2" --min-overlap 3 --json
+	runs "$NOSNOOP" advise --baseline "$TMP/waste.top" --baseline "$TMP/waste" --baseline "$2" --min-overlap 3 --json
 	is 'waste: the verdict' "$STATUS $(jq -r '.devices[] | "\(.bdf) \(.row) \(.verdict)"' "$OUT") $(<"$ERR")" "0 $1 R1 kernel-waste "
 	like 'waste: by whom it is proven' "$(jq -r '.devices[0].inputs.ability.source' "$OUT")" '^nosnoop --probe, 20'
 	ok 'waste: F is known, and above 0' jq -e '.devices[0].inputs.f.value > 0' "$OUT"
 	like 'waste: what is recoverable' "$(jq -r '.devices[0].notes[]' "$OUT")" 'Recoverable: '
-	runs "$NOSNOOP" advise --baseline "$TMP/top" --baseline "$TMP/rec" --min-overlap 3 --json
+	runs "$NOSNOOP" advise --baseline "$TMP/waste.top" --baseline "$TMP/waste" --min-overlap 3 --json
 	is 'waste: without the proof there is no such verdict' "$STATUS $(jq -r '.devices[] | "\(.row) \(.verdict)"' "$OUT")" '0 R6 not-shown'
 }
 

@@ -107,10 +107,7 @@ inside() {
 
 [[ ${1:-} != --inside ]] || inside "$2"
 
-if [[ $KERNEL != */* && ! $("$GET_KERNEL" path "$KERNEL" 2>/dev/null) ]]; then
-	skip "four boxes" "there is no kernel $KERNEL"
-	done_testing
-fi
+want_kernel "four boxes" "$KERNEL"
 helper ncdma || fail "the program that makes the calls compiles"
 for snoop in on off; do
 	iommu=cannot

@@ -973,10 +973,7 @@ if [[ ${1:-} == --inside ]]; then
 	done_testing
 fi
 
-if [[ $KERNEL != */* && ! $("$GET_KERNEL" path "$KERNEL" 2>/dev/null) ]]; then
-	skip "DMA coherency" "there is no kernel $KERNEL"
-	done_testing
-fi
+want_kernel "DMA coherency" "$KERNEL"
 
 # other_cpu FEATURE...: QEMU is found in front of the real one, and adds to its -cpu
 other_cpu() {

@@ -158,12 +158,7 @@ if [[ ${1:-} == --inside ]]; then
 	done_testing
 fi
 
-for kernel in "$KERNEL" "$BASE"; do
-	if [[ $kernel != */* && ! $("$GET_KERNEL" path "$kernel" 2>/dev/null) ]]; then
-		skip "cost of the series" "there is no kernel $kernel"
-		done_testing
-	fi
-done
+want_kernel "cost of the series" "$KERNEL" "$BASE"
 
 helper series_cost || fail "the program that measures compiles"
 counted base "$BASE" '' --snoop-control on --device e1000e

@@ -165,10 +165,7 @@ if [[ ${1:-} == --inside ]]; then
 	done_testing
 fi
 
-if [[ $KERNEL != */* && ! $("$GET_KERNEL" path "$KERNEL" 2>/dev/null) ]]; then
-	skip "the example" "there is no kernel $KERNEL"
-	done_testing
-fi
+want_kernel "the example" "$KERNEL"
 
 ok "the example compiles, with no more than its own header" \
 	"${CC:-gcc}" -std=gnu11 -O2 -Wall -Wextra -Werror -o "$TMP/coherency" "$TOP/docs/examples/coherency.c"

@@ -74,10 +74,7 @@ if [[ ${1:-} == --inside ]]; then
 	done_testing
 fi
 
-if [[ $KERNEL != */* && ! $("$GET_KERNEL" path "$KERNEL" 2>/dev/null) ]]; then
-	skip "random calls" "there is no kernel $KERNEL"
-	done_testing
-fi
+want_kernel "random calls" "$KERNEL"
 
 helper exercise chance.c || fail "the program that makes the calls compiles"
 MEMORY=2048 TIMEOUT=$((EXERCISE_SECONDS * 2 + 900))

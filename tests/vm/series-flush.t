@@ -167,10 +167,7 @@ if [[ ${1:-} == --inside ]]; then
 	done_testing
 fi
 
-if [[ $KERNEL != */* && ! $("$GET_KERNEL" path "$KERNEL" 2>/dev/null) ]]; then
-	skip "flush of CPU caches" "there is no kernel $KERNEL"
-	done_testing
-fi
+want_kernel "flush of CPU caches" "$KERNEL"
 
 helper flush_uapi || fail "the program that makes the calls compiles"
 for snoop in off on; do

@@ -438,10 +438,7 @@ if [[ ${1:-} == --inside ]]; then
 	done_testing
 fi
 
-if [[ $KERNEL != */* && ! $("$GET_KERNEL" path "$KERNEL" 2>/dev/null) ]]; then
-	skip "KVM" "there is no kernel $KERNEL"
-	done_testing
-fi
+want_kernel "KVM" "$KERNEL"
 
 helper ncdma || fail "the program that makes the calls compiles"
 # Integrated endpoints of Intel: whether they use no-snoop cannot be told

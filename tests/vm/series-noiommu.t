@@ -126,10 +126,7 @@ if [[ ${1:-} == --inside ]]; then
 	done_testing
 fi
 
-if [[ $KERNEL != */* && ! $("$GET_KERNEL" path "$KERNEL" 2>/dev/null) ]]; then
-	skip "devices without an IOMMU" "there is no kernel $KERNEL"
-	done_testing
-fi
+want_kernel "devices without an IOMMU" "$KERNEL"
 
 helper ncdma || fail "the program that makes the calls compiles"
 # shellcheck disable=SC2054 # of QEMU

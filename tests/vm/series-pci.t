@@ -234,10 +234,7 @@ if [[ ${1:-} == --inside ]]; then
 	done_testing
 fi
 
-if [[ $KERNEL != */* && ! $("$GET_KERNEL" path "$KERNEL" 2>/dev/null) ]]; then
-	skip "no-snoop of PCI functions" "there is no kernel $KERNEL"
-	done_testing
-fi
+want_kernel "no-snoop of PCI functions" "$KERNEL"
 
 helper nosnoop_uapi || fail "the program that makes the calls compiles"
 for snoop in on off; do

@@ -79,10 +79,7 @@ if [[ ${1:-} == --inside ]]; then
 	done_testing
 fi
 
-if [[ $KERNEL != */* && ! $("$GET_KERNEL" path "$KERNEL" 2>/dev/null) ]]; then
-	skip "transitions" "there is no kernel $KERNEL"
-	done_testing
-fi
+want_kernel "transitions" "$KERNEL"
 
 helper transitions chance.c || fail "the program that makes them compiles"
 MEMORY=2048 TIMEOUT=$((TRANSITIONS * 4 + 900))

@@ -55,3 +55,20 @@ lines() {
 		sleep 0.2
 	done
 }
+
+# recordings NAME FRAMES: of nosnoop watch in $TMP/NAME and, at the same time, FRAMES of wbinvdtop in $TMP/NAME.top
+recordings() {
+	local top watcher
+
+	"$WBINVDTOP" -b -d 1 --record "$TMP/$1.top" >/dev/null 2>"$TMP/top.err" &
+	top=$!
+	"$NOSNOOP" watch -d 1 --record "$TMP/$1" >/dev/null 2>"$ERR" &
+	watcher=$!
+	ok "$1: recorded" lines "$TMP/$1" 2
+	ok "$1: and by wbinvdtop" lines "$TMP/$1.top" "$2"
+	kill -INT "$top" "$watcher"
+	wait "$top"
+	is "$1: wbinvdtop ends well" "$? $(<"$TMP/top.err")" '0 '
+	wait "$watcher"
+	is "$1: watch ends well" "$? $(<"$ERR")" '0 '
+}
