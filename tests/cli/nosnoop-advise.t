@@ -295,7 +295,8 @@ fixture 'a kind that is not known, the bit cleared' 'R2 never-4 low' --baseline 
 watch_rec $T 100 '[unable + {kind: null}]' >"$TMP/rec"
 fixture 'a kind that is not known, and a proof' 'R2 never-4 low' --baseline "$TMP/rec"
 watch_rec $T 100 '[dev + {kind: null}]' >"$TMP/rec"
-fixture 'a kind that is not known, blocked' 'R5 3-to-4-unproven medium' --baseline "$TMP/rec" --candidate "$TMP/held"
+jq -c '.functions[0].kind = null' "$TMP/held" >"$TMP/rec2"
+fixture 'a kind that is not known, blocked' 'R5 3-to-4-unproven medium' --baseline "$TMP/rec" --candidate "$TMP/rec2"
 jq -c '.functions[0].kind = null' "$TMP/held" >"$TMP/rec"
 fixture 'a kind that the candidate could not read' 'R5 3-to-4-unproven medium' --baseline "$TMP/box3" --candidate "$TMP/rec"
 top_rec $T 100 0 0 '{devices: [{bdf: "0000:01:00.0", group: 1, snoop_control: false, no_snoop: "hardwired0", box: 4,

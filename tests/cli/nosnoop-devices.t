@@ -279,7 +279,8 @@ applied() {
 applied 'no candidate' 'record a candidate with BLOCK' --baseline "$TMP/able"
 for change in backdoor:true=back\ door group_size:2=group\ of\ its\ own group_size:null='nosnoop list'; do
 	watch_rec $T 100 "[dev + {${change%=*}}]" >"$TMP/rec"
-	applied "BLOCK held, ${change%=*}" "${change#*=}" --baseline "$TMP/rec" --candidate "$TMP/held"
+	watch_rec $LATER 100 "[$BLOCKED + {${change%=*}}]" >"$TMP/rec2"
+	applied "BLOCK held, ${change%=*}" "${change#*=}" --baseline "$TMP/rec" --candidate "$TMP/rec2"
 	unlike 'no more of BLOCK' "$(jq -r '.devices[0].apply' "$TMP/advice")" 'with BLOCK'
 done
 watch_rec $LATER 100 "[$BLOCKED + {set_readings: 1}]" >"$TMP/rec"

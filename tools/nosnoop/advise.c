@@ -65,9 +65,9 @@ char *advice_for(const struct advice *a, const char *text)
 
 static enum tri seen_set(const struct adv_dev *d)
 {
-	if (d->set)
+	if (d->set || d->slept_set)
 		return TRI_YES;
-	return d->clear && !d->unread ? TRI_NO : TRI_UNKNOWN;
+	return d->clear && !d->unread && !d->asleep ? TRI_NO : TRI_UNKNOWN;
 }
 
 static bool differ(const char *a, const char *b)
@@ -197,6 +197,11 @@ static const char *why_no_box3(const struct advice_list *l, const struct advice 
 	return NULL;
 }
 
+static bool is_same_vm(const struct adv_vm *a, const struct adv_vm *b)
+{
+	return a->start == b->start && !strcmp(a->id, b->id);
+}
+
 static void set_costs(const struct advice_list *l, struct advice *a, const struct adv_dev *d)
 {
 	const char *not_box3 = why_no_box3(l, a, d, false);
@@ -205,8 +210,7 @@ static void set_costs(const struct advice_list *l, struct advice *a, const struc
 	enum rule_origin origin = RULE_MEASURED;
 	double v;
 
-	if (a->base_vm && a->base_vm != a->vm && a->vm &&
-	    (strcmp(a->base_vm->id, a->vm->id) || a->base_vm->start != a->vm->start))
+	if (a->base_vm && a->vm && !is_same_vm(a->base_vm, a->vm))
 		assumed = WHY_BY_NAME;
 	if (advice_cpus(l, a->vm) == &l->cand_cpus &&
 	    !advice_same(l->base->kernel, l->cand->kernel))
@@ -337,7 +341,7 @@ static void fill_case(const struct advice_list *l, struct advice *a, const struc
 		"the bit could not be read at some or all readings");
 	set_requests(a, worse);
 	set_gain(l, a);
-	set_costs(l, a, cand ? cand : base);
+	set_costs(l, a, a->vm == a->base_vm ? base : cand);
 }
 
 /* The candidate's VM of the device: by id, else the one that holds the device and has the name. */
@@ -346,12 +350,13 @@ static const struct adv_vm *candidate_vm(const struct adv_side *cand, const stru
 {
 	const struct adv_vm *vm = side_find_vm(cand, d->vm_id, d->vm_start);
 
-	return vm && (!base || !strcmp(vm->name, base->name)) ? vm : NULL;
+	return vm && (!base || is_same_vm(vm, base) || !strcmp(vm->name, base->name)) ? vm : NULL;
 }
 
-/* Devices of a side beside this one that keep the VM in box 3: *one is the first, and whether there are others. */
-static bool find_others(const struct advice_list *l, const struct advice *a,
-			const struct adv_side *s, const struct adv_vm *vm, const char **one)
+/* Devices of a side beside this one that keep the VM in box 3: *one is the first, *others that there are more. */
+static void find_others(const struct advice_list *l, const struct advice *a,
+			const struct adv_side *s, const struct adv_vm *vm, const char **one,
+			bool *others)
 {
 	for (size_t i = 0; i < s->nr_devs; i++) {
 		const struct adv_dev *d = &s->devs[i];
@@ -360,27 +365,26 @@ static bool find_others(const struct advice_list *l, const struct advice *a,
 		    !advice_was_in(d, vm) || advice_blocked(l, d, vm) == TRI_YES ||
 		    advice_ability(advice_joined(l, d)) == TRI_NO)
 			continue;
-		if (*one)
-			return true;
-		*one = d->bdf;
+		*others = *one != NULL;
+		if (!*one || strcmp(d->bdf, *one) < 0)
+			*one = d->bdf;
 	}
-	return false;
 }
 
 /* WBINVDs are a VM's: one device that stays keeps all of them. */
 static int note_others(const struct advice_list *l, struct advice *a)
 {
 	const char *one = NULL;
-	bool others, leaves_3 = !strncmp(a->r.verdict, "keep-1", 6) && a->dev->box == 3;
+	bool others = false, leaves_3 = !strncmp(a->r.verdict, "keep-1", 6) && a->dev->box == 3;
 
 	if (!a->base_vm ||
 	    (!leaves_3 && strcmp(a->r.verdict, "3-to-4-safe") &&
 	     strcmp(a->r.verdict, "costs-nothing") && strcmp(a->r.verdict, "kernel-waste")))
 		return 0;
-	others = find_others(l, a, l->base, a->base_vm, &one);
+	find_others(l, a, l->base, a->base_vm, &one, &others);
 	/* The cost is the candidate's then, and so are the devices. */
-	if (!others && a->vm && a->vm != a->base_vm)
-		others = find_others(l, a, l->cand, a->vm, &one);
+	if (a->vm && a->vm != a->base_vm)
+		find_others(l, a, l->cand, a->vm, &one, &others);
 	if (!one)
 		return 0;
 	return note(
@@ -423,6 +427,15 @@ static int add_notes(const struct advice_list *l, struct advice *a)
 	return err;
 }
 
+/* Whether wbinvdtop recorded the side. */
+static bool has_times(const struct adv_side *s)
+{
+	for (size_t i = 0; i < s->nr_files; i++)
+		if (!s->files[i].is_watch)
+			return true;
+	return false;
+}
+
 static int judge(const struct advice_list *l, struct advice *a, const struct adv_dev *base,
 		 const struct adv_ab *abs, size_t nr_abs)
 {
@@ -431,7 +444,7 @@ static int judge(const struct advice_list *l, struct advice *a, const struct adv
 
 	a->dev = base;
 	a->base_vm = side_find_vm(l->base, base->vm_id, base->vm_start);
-	a->vm = cand ? candidate_vm(l->cand, cand, a->base_vm) : a->base_vm;
+	a->vm = cand && has_times(l->cand) ? candidate_vm(l->cand, cand, a->base_vm) : a->base_vm;
 	for (size_t i = 0; i < nr_abs; i++)
 		if (!strcmp(abs[i].bdf, base->bdf))
 			a->ab = &abs[i];
@@ -516,16 +529,9 @@ static struct advice_cpus find_cpus(const struct advice_list *l, const struct ad
 	return (struct advice_cpus){ online > 0 ? online : 1, true };
 }
 
-static int dev_order(const void *a, const void *b)
-{
-	return strcmp((*(const struct adv_dev *const *)a)->bdf,
-		      (*(const struct adv_dev *const *)b)->bdf);
-}
-
 int advice_make(struct advice_list *l, const struct adv_side *base, const struct adv_side *cand,
 		const struct adv_ab *abs, size_t nr_abs, const struct advice_config *cfg)
 {
-	const struct adv_dev **order;
 	int err;
 
 	memset(l, 0, sizeof(*l));
@@ -542,21 +548,14 @@ int advice_make(struct advice_list *l, const struct adv_side *base, const struct
 	if (err)
 		return err;
 	l->a = calloc(base->nr_devs ? base->nr_devs : 1, sizeof(*l->a));
-	order = calloc(base->nr_devs ? base->nr_devs : 1, sizeof(*order));
-	if (!l->a || !order) {
-		free(order);
+	if (!l->a)
 		return -ENOMEM;
-	}
-	for (size_t i = 0; i < base->nr_devs; i++)
-		order[i] = &base->devs[i];
-	qsort(order, base->nr_devs, sizeof(*order), dev_order);
 	for (size_t i = 0; !err && i < base->nr_devs; i++) {
-		if (cfg->bdf && strcmp(order[i]->bdf, cfg->bdf))
+		if (cfg->bdf && strcmp(base->devs[i].bdf, cfg->bdf))
 			continue;
-		err = judge(l, &l->a[l->n], order[i], abs, nr_abs);
+		err = judge(l, &l->a[l->n], &base->devs[i], abs, nr_abs);
 		l->n++;
 	}
-	free(order);
 	if (!err && !l->n) {
 		if (cfg->bdf && cand && side_find_dev(cand, cfg->bdf))
 			log_err("%s is in the candidate alone: give a recording that has it as --baseline",

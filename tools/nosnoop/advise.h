@@ -66,7 +66,7 @@ struct adv_vm {
 	unsigned int line;		       /* the last of adv_side.lines that has it */
 	int64_t alive_ns; /* wall clock of the last reading that shows it alive; 0: none does */
 	int64_t first_ns; /* of the first line of any recording that shows it */
-	struct adv_offset clocks; /* of one file that has it */
+	struct adv_offset clocks[2]; /* of the files that have it: the least and the most */
 };
 
 /* Of two tellings of what changes in time, the one inside the time in common holds, and of these the later. */
@@ -77,7 +77,7 @@ struct adv_when {
 
 #define BOX_UNTOLD (-1) /* the recording is of a kind that does not tell */
 
-/* Readings in the time in common, of one recording and one after the other, that tell the same of a device. */
+/* Readings of one recording and one after the other that tell the same of a device, some of it in the time in common. */
 struct adv_stay {
 	int64_t from_ns, to_ns; /* wall clock of the first and the last of them */
 	const char *path;	/* of the recording: one of adv_side.files, by its address */
@@ -110,10 +110,12 @@ struct adv_dev {
 	size_t first_stay;			 /* of the recording at hand */
 	bool owner_told;			 /* in some line of that, at any time */
 	unsigned int set, clear, asleep, unread; /* readings of the bit */
-	unsigned int blocked, unblocked;	 /* readings of VFIO's state */
-	unsigned int lines;			 /* of nosnoop's recordings that have it */
-	unsigned int watched;			 /* of these, of nosnoop watch */
-	unsigned int line;			 /* the last of adv_side.lines that has it */
+	bool slept_set;			 /* asleep, the bit being set when it was last read */
+	unsigned int blocked, unblocked; /* readings of VFIO's state */
+	unsigned int lines;		 /* of nosnoop's recordings that have it */
+	unsigned int watched;		 /* of these, of nosnoop watch */
+	unsigned int line;		 /* the last of adv_side.lines that has it */
+	bool distrusted; /* the kernel reported it as able although VFIO blocked the bit */
 	bool let_go; /* between lines the bit was set, it changed, or VFIO was told not to block */
 	bool unheard,
 		untold; /* operations of VFIO on the bit: some may have been; some were, and are not told */
@@ -132,7 +134,8 @@ struct adv_file {
 	bool is_list;  /* what nosnoop list saw at some moments, and no time in between */
 	int64_t first_ns, last_ns;
 	unsigned long lines;
-	uint64_t missed_ns; /* in the time in common nobody watched for so long */
+	uint64_t missed_ns;  /* in the time in common nobody watched for so long */
+	uint64_t covered_ns; /* that watch lasts without a gap; 0: it has one */
 };
 
 /* How the wall clock of a recording and CLOCK_MONOTONIC went on. */
@@ -177,8 +180,10 @@ struct adv_side {
 		const char *paths[2];
 		int64_t apart_ns;
 	} clash;
-	uint64_t unbroken_ns; /* the longest that one recording of watch lasts without a gap */
-	bool gap;	      /* some recording has one */
+	bool gap; /* some recording of watch has one; all of them lie between: */
+	int64_t gap_from_ns, gap_to_ns;
+	uint64_t
+		unbroken_ns; /* the longest that one lasts without a gap, and covers all of those */
 	bool events_lost;
 	char *kernel;
 	bool kernels_differ;

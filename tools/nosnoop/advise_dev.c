@@ -44,21 +44,20 @@ static void join_requests(struct adv_dev *d, const struct adv_dev *cand)
 		d->requests = cand->requests;
 }
 
-/* What no recording of nosnoop was to tell, as wbinvdtop's are not, is not unknown to one. */
+/*
+ * What the baseline knows against a device holds, else what the candidate tells, who was asked last.  What no
+ * recording of nosnoop was to tell, as wbinvdtop's are not, is not unknown to one.
+ */
 static void join_static(struct adv_dev *d, const struct adv_dev *cand)
 {
 	if (!cand->lines)
 		return;
-	if (!d->lines) {
+	if (!d->kind || !strcmp(d->kind, "other"))
 		d->kind = cand->kind;
+	if (d->alone != TRI_NO)
 		d->alone = cand->alone;
+	if (d->backdoor != TRI_YES)
 		d->backdoor = cand->backdoor;
-		return;
-	}
-	if (!cand->kind || (d->kind && !strcmp(d->kind, "other")))
-		d->kind = cand->kind;
-	d->alone = worse_tri(d->alone, cand->alone, TRI_NO);
-	d->backdoor = worse_tri(d->backdoor, cand->backdoor, TRI_YES);
 }
 
 /* What is known against a device in either side counts, and what one side looked for and could not tell. */
@@ -67,6 +66,8 @@ static void join_candidate(struct adv_dev *d, const struct adv_dev *cand)
 	d->set += cand->set;
 	d->clear += cand->clear;
 	d->unread += cand->unread;
+	d->asleep += cand->asleep;
+	d->slept_set |= cand->slept_set;
 	d->enforced |= cand->enforced;
 	/* A proof in one side and a set bit in the other were refused. */
 	if (d->can == TRI_UNKNOWN) {
@@ -85,9 +86,11 @@ static struct adv_dev join(const struct adv_dev *of, const struct adv_dev *cand)
 
 	if (cand)
 		join_candidate(&d, cand);
-	/* Whether one is listed is known of what is known. */
+	/* Whether one is listed is known of what is known; what need not obey the bit has a way around it. */
 	if (!d.kind && d.backdoor == TRI_NO)
 		d.backdoor = TRI_UNKNOWN;
+	else if (d.kind && strcmp(d.kind, "other"))
+		d.backdoor = TRI_YES;
 	/* A domain is enforced by an IOMMU that can; where something says that it cannot, nobody knows. */
 	d.blocks_differ = d.enforced && d.blocks == TRI_NO;
 	if (d.enforced)
@@ -176,7 +179,10 @@ static int box_at(const struct adv_dev *d, size_t i, const struct adv_vm *vm)
 	return s[1].box;
 }
 
-/* By what the kernel reports that it was attached to while the VM had it. */
+/*
+ * By the box that the kernel reports it in while the VM had it: in all but box 3 no access of its own
+ * passes the caches by.
+ */
 static enum tri kernel_blocked(const struct adv_dev *d, const struct adv_vm *vm)
 {
 	bool blocked = false, untold = false;
@@ -186,12 +192,12 @@ static enum tri kernel_blocked(const struct adv_dev *d, const struct adv_vm *vm)
 
 		if (!is_in(&d->stays[i], vm) || box == BOX_UNTOLD)
 			continue;
-		if (box > 2)
+		if (box == 3)
 			return TRI_NO;
 		*(box ? &blocked : &untold) = true;
 	}
 	if (!blocked && !untold && d->box)
-		return d->box <= 2;
+		return d->box != 3;
 	return blocked && !untold ? TRI_YES : TRI_UNKNOWN;
 }
 
@@ -207,6 +213,8 @@ enum tri advice_blocked(const struct advice_list *l, const struct adv_dev *d,
 static enum tri devices_unable(const struct advice_list *l, const struct adv_side *s,
 			       const struct adv_vm *vm)
 {
+	int64_t from_ns = vm->times.seen ? vm->times.from_wall_ns : s->from_ns;
+	int64_t to_ns = vm->times.seen ? vm->times.to_wall_ns : s->to_ns;
 	enum tri answer = TRI_YES;
 	bool stayed = false;
 
@@ -224,7 +232,7 @@ static enum tri devices_unable(const struct advice_list *l, const struct adv_sid
 			return TRI_NO;
 		if (can == TRI_UNKNOWN || blocked == TRI_UNKNOWN)
 			answer = TRI_UNKNOWN;
-		stayed |= advice_stayed(d, vm, vm->times.from_wall_ns, vm->times.to_wall_ns);
+		stayed |= advice_stayed(d, vm, from_ns, to_ns);
 	}
 	return stayed ? answer : TRI_UNKNOWN;
 }
@@ -262,7 +270,7 @@ static bool is_late(const struct adv_stay *s, const struct adv_vm *vm)
 
 bool advice_stayed(const struct adv_dev *d, const struct adv_vm *vm, int64_t from_ns, int64_t to_ns)
 {
-	bool in = false, late = false;
+	bool in = false;
 
 	for (size_t i = 0; i < d->nr_stays; i++) {
 		const struct adv_stay *s = &d->stays[i];
@@ -271,12 +279,10 @@ bool advice_stayed(const struct adv_dev *d, const struct adv_vm *vm, int64_t fro
 			continue;
 		if (is_in(s, vm))
 			in = true;
-		else if (is_late(s, vm))
-			late = true;
-		else
+		else if (!is_late(s, vm))
 			return false;
 	}
-	return in || !late;
+	return in;
 }
 
 /* Another device that may be what makes the VM non-coherent. */
@@ -310,14 +316,14 @@ const char *advice_not_box3(const struct advice_list *l, const struct adv_dev *d
 
 		if (box == BOX_UNTOLD || !counts(stay, vm, from_ns, to_ns))
 			continue;
-		if (box == 1 || box == 2)
+		if (box && box != 3)
 			return WHY_BLOCKED;
 		/* One that is told late was somewhere before, and who sees no owner need not see the box. */
 		told |= box && (stay->mute || is_in(stay, vm));
 		untold |= !box && is_in(stay, vm);
 	}
 	if (!told && !untold && d->box)
-		return d->box <= 2 ? WHY_BLOCKED : NULL;
+		return d->box != 3 ? WHY_BLOCKED : NULL;
 	/* Alone in a VM that is non-coherent it is what makes it so. */
 	return (told && !untold) || joined->blocks == TRI_NO || !has_others(s, d, vm) ?
 		       NULL :
@@ -342,6 +348,9 @@ enum tri advice_block_held(const struct advice_list *l, const struct adv_dev *d,
 		return TRI_UNKNOWN;
 	if (d->unblocked || d->set || d->let_go)
 		return TRI_NO;
+	*why = WHY_HELD_DISTRUSTED;
+	if (d->distrusted)
+		return TRI_UNKNOWN;
 	*why = s->gap && !s->unbroken_ns ?
 		       WHY_HELD_GAP :
 		       "no recording of nosnoop watch shows the device over --min-overlap of the candidate";

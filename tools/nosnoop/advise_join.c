@@ -3,9 +3,11 @@
 #include "advise_side.h"
 
 #include <errno.h>
+#include <linux/pci_regs.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../bpf/dmalog_abi.h"
 #include "../lib/log.h"
 
 #define NSEC_PER_SEC 1000000000LL
@@ -104,16 +106,20 @@ void side_line(struct adv_side *s, bool anew, int64_t wall_ns, uint64_t time_ns)
 
 void side_vm_seen(struct adv_side *s, struct adv_vm *vm, int64_t wall_ns)
 {
-	int64_t apart = (int64_t)(s->clocks.ns - vm->clocks.ns);
+	struct adv_offset *least = &vm->clocks[0], *most = &vm->clocks[1];
+	int64_t apart;
 
 	if (!vm->first_ns || wall_ns < vm->first_ns)
 		vm->first_ns = wall_ns;
 	if (!s->clocks.path)
 		return;
-	if (!vm->clocks.path)
-		vm->clocks = s->clocks;
-	else if (!s->clash.vm && is_step(apart))
-		s->clash = (struct adv_clash){ vm->id, { vm->clocks.path, s->clocks.path }, apart };
+	if (!least->path || (int64_t)(s->clocks.ns - least->ns) < 0)
+		*least = s->clocks;
+	if (!most->path || (int64_t)(s->clocks.ns - most->ns) > 0)
+		*most = s->clocks;
+	apart = (int64_t)(most->ns - least->ns);
+	if (is_step(apart) && !s->clash.vm)
+		s->clash = (struct adv_clash){ vm->id, { least->path, most->path }, apart };
 }
 
 int side_text(char **to, const char *from)
@@ -136,6 +142,27 @@ void side_dev_can(struct adv_dev *d, bool can)
 		d->can = TRI_YES;
 	else if (d->can != TRI_YES)
 		d->can = TRI_NO;
+}
+
+void side_dev_seen_set(struct adv_dev *d)
+{
+	d->set++;
+	side_dev_can(d, true);
+}
+
+/* After a reset the bit is 1 (PCIe Base Specification, Device Control Register) until the kernel blocks it again. */
+void side_dev_event(struct adv_dev *d, uint64_t op, uint64_t before, uint64_t after)
+{
+	bool again = op == DMALOG_OP_REASSERT;
+
+	if (op == DMALOG_OP_BLOCK || again)
+		d->blocking_ops++;
+	else
+		d->let_go = true;
+	if ((after | (again ? 0 : before)) & PCI_EXP_DEVCTL_NOSNOOP_EN)
+		d->set++;
+	if ((after | before) & PCI_EXP_DEVCTL_NOSNOOP_EN)
+		side_dev_can(d, true);
 }
 
 int side_dev_proof(struct adv_dev *d, const char *proof)
@@ -208,7 +235,6 @@ void side_vm_noncoherent(struct adv_vm *vm, int64_t wall_ns, bool noncoherent)
 	vm->noncoherent_ns = wall_ns;
 }
 
-/* The one that lacks nothing, else the one that tells more, else the longer, else the one with the higher cost. */
 static int told(const struct adv_times *t)
 {
 	return 8 * !(t->lost || t->untimed || t->went_back || t->gap) +
@@ -216,6 +242,10 @@ static int told(const struct adv_times *t)
 	       t->stalls_known;
 }
 
+/*
+ * The one that lacks nothing, else the one that tells more, else the longer, else the one with the
+ * higher cost, else the earlier.
+ */
 static bool tells_more(const struct adv_times *a, const struct adv_times *b)
 {
 	int known = told(a) - told(b);
@@ -225,7 +255,13 @@ static bool tells_more(const struct adv_times *a, const struct adv_times *b)
 		return !b->seen || known > 0;
 	if (span != other)
 		return span > other;
-	return a->emulation_ns + a->stall_ns > b->emulation_ns + b->stall_ns;
+	if (a->emulation_ns + a->stall_ns != b->emulation_ns + b->stall_ns)
+		return a->emulation_ns + a->stall_ns > b->emulation_ns + b->stall_ns;
+	if (a->emulation_ns != b->emulation_ns)
+		return a->emulation_ns > b->emulation_ns;
+	if (a->shared_ns != b->shared_ns)
+		return a->shared_ns > b->shared_ns;
+	return a->first_ns < b->first_ns;
 }
 
 void side_end_times(struct adv_side *s, bool lost)
@@ -342,9 +378,7 @@ int side_end(struct adv_side *s, struct adv_file *file)
 			file->path);
 		return -EINVAL;
 	}
-	s->gap |= t->gap;
-	if (!t->gap && t->covered_ns > s->unbroken_ns)
-		s->unbroken_ns = t->covered_ns;
+	file->covered_ns = t->gap ? 0 : t->covered_ns;
 	for (size_t i = 0; i < s->nr_devs; i++) {
 		struct adv_dev *d = &s->devs[i];
 
@@ -354,6 +388,16 @@ int side_end(struct adv_side *s, struct adv_file *file)
 			d->coverage = d->coverage_here;
 	}
 	return clock_check(&t->clock, file->path);
+}
+
+/* One that begins before the line before it ends there. */
+static void add_gap(struct adv_side *s, int64_t from_ns, int64_t to_ns)
+{
+	if (!s->gap || from_ns < s->gap_from_ns)
+		s->gap_from_ns = from_ns;
+	if (!s->gap || to_ns > s->gap_to_ns)
+		s->gap_to_ns = to_ns;
+	s->gap = true;
 }
 
 uint64_t side_watched(struct adv_side *s, int64_t wall_ns, uint64_t time_ns, uint64_t interval_ns)
@@ -367,7 +411,10 @@ uint64_t side_watched(struct adv_side *s, int64_t wall_ns, uint64_t time_ns, uin
 	if (!follows)
 		t->missed_ns += in_common(s, t->wall_ns, from_ns);
 	/* Whether the bit stayed blocked is asked of the whole recording. */
-	t->gap |= t->begun && !follows;
+	if (t->begun && !follows) {
+		t->gap = true;
+		add_gap(s, t->wall_ns, from_ns);
+	}
 	side_line(s, !follows, wall_ns, time_ns);
 	/* Recordings of other versions do not tell it. */
 	if (time_ns)
@@ -418,6 +465,20 @@ static int find_window(struct adv_side *s, uint64_t min_overlap_ns)
 	return -EINVAL;
 }
 
+/* A recording is one from its second line on: a single one, of any length, says nothing of what follows it. */
+static void find_unbroken(struct adv_side *s)
+{
+	for (size_t i = 0; i < s->nr_files; i++) {
+		const struct adv_file *f = &s->files[i];
+
+		if (f->lines < 2 ||
+		    (s->gap && (f->first_ns > s->gap_from_ns || f->last_ns < s->gap_to_ns)))
+			continue;
+		if (f->covered_ns > s->unbroken_ns)
+			s->unbroken_ns = f->covered_ns;
+	}
+}
+
 /* Gaps are no time in common; those of two recordings are taken as if they did not overlap. */
 static int check_gaps(const struct adv_side *s, uint64_t min_overlap_ns)
 {
@@ -442,12 +503,10 @@ static int check_gaps(const struct adv_side *s, uint64_t min_overlap_ns)
 static int check_clocks(const struct adv_side *s)
 {
 	const struct adv_clash *c = &s->clash;
-	double apart_s = (double)c->apart_ns / NSEC_PER_SEC;
-
 	if (!c->vm)
 		return 0;
 	log_err("%s and %s both have VM %s (by id and start), but time is %.1f s further from time_ns in one: they are of different times; give those of one time only",
-		c->paths[0], c->paths[1], c->vm, apart_s < 0 ? -apart_s : apart_s);
+		c->paths[0], c->paths[1], c->vm, (double)c->apart_ns / NSEC_PER_SEC);
 	return -EINVAL;
 }
 
@@ -507,6 +566,29 @@ static int check_devs(const struct adv_side *s)
 	return 0;
 }
 
+static int dev_order(const void *a, const void *b)
+{
+	return strcmp(((const struct adv_dev *)a)->bdf, ((const struct adv_dev *)b)->bdf);
+}
+
+static int vm_order(const void *a, const void *b)
+{
+	const struct adv_vm *x = a, *y = b;
+	int order = strcmp(x->id, y->id);
+
+	return order ? order : (x->start > y->start) - (x->start < y->start);
+}
+
+/* Nothing that is said depends on the order of the files. */
+static void sort(struct adv_side *s)
+{
+	if (s->nr_devs)
+		qsort(s->devs, s->nr_devs, sizeof(*s->devs), dev_order);
+	if (s->nr_vms)
+		qsort(s->vms, s->nr_vms, sizeof(*s->vms), vm_order);
+	s->next_dev = 0;
+}
+
 int side_read(struct adv_side *s, const char *const *paths, size_t n, uint64_t min_overlap_ns)
 {
 	int err = 0;
@@ -521,8 +603,13 @@ int side_read(struct adv_side *s, const char *const *paths, size_t n, uint64_t m
 	}
 	if (!err)
 		err = find_window(s, min_overlap_ns);
-	for (size_t i = 0; !err && i < n; i++)
-		err = recording_read(s, &s->files[i]);
+	/* Of a device that wbinvdtop lists with no VM it tells events alone. */
+	for (int watch = 1; watch >= 0; watch--)
+		for (size_t i = 0; !err && i < n; i++)
+			if (s->files[i].is_watch == watch)
+				err = recording_read(s, &s->files[i]);
+	find_unbroken(s);
+	sort(s);
 	if (!err)
 		err = check_clocks(s);
 	if (!err)

@@ -47,6 +47,7 @@ static const struct {
 	{ WHY_AB_EMULATED,
 	  "scripts/bench/policy-ab --device BDF on a machine that is not emulated" },
 	{ WHY_HELD_KERNEL, ONE_KERNEL },
+	{ WHY_HELD_DISTRUSTED, NULL },
 	{ WHY_HELD_GAP, "nosnoop watch --record of the candidate in one piece" },
 	{ WHY_HELD_UNHEARD, HEAR_ALL },
 	{ WHY_HELD_UNTOLD, HEAR_ALL },

@@ -123,7 +123,7 @@ static int read_ability(struct jread *j, const json_t *obj, struct adv_dev *d)
 	return can ? 0 : read_proof(j, obj, d);
 }
 
-static int read_bit(struct jread *j, const json_t *obj, struct adv_dev *d)
+static int read_bit(struct jread *j, const json_t *obj, int box, struct adv_dev *d)
 {
 	static const char *const words[] = { "enabled", "disabled", "hardwired0", NULL };
 	bool asleep = false;
@@ -134,6 +134,7 @@ static int read_bit(struct jread *j, const json_t *obj, struct adv_dev *d)
 	if (err)
 		return err;
 	/* A function that sleeps makes no accesses: what was last read still holds. */
+	d->slept_set |= asleep && bit == 0;
 	if (asleep)
 		d->asleep++;
 	else
@@ -145,14 +146,15 @@ static int read_bit(struct jread *j, const json_t *obj, struct adv_dev *d)
 	err = jread_bool_null(j, obj, "blocked", &blocked);
 	if (!err && blocked >= 0)
 		*(blocked ? &d->blocked : &d->unblocked) += 1;
+	d->distrusted |= !err && blocked > 0 && (box == 1 || box == 3);
 	return err;
 }
 
 static int note_stay(const struct line *l, struct adv_dev *d, struct adv_vm *vm, int box)
 {
-	if (l->when.rank != WHEN_INSIDE)
+	if (!l->watched)
 		return 0;
-	if (vm && l->wall_ns > vm->alive_ns)
+	if (vm && l->when.rank == WHEN_INSIDE && l->wall_ns > vm->alive_ns)
 		vm->alive_ns = l->wall_ns;
 	return side_dev_stay(l->s, d, l->wall_ns, vm ? vm->id : NULL, vm ? vm->start : 0, box);
 }
@@ -287,7 +289,7 @@ static int read_device(struct jread *j, const struct line *l, const json_t *obj,
 	if (!err)
 		err = read_box(j, l, obj, nr, d, &box);
 	if (!err)
-		err = read_bit(j, obj, d);
+		err = read_bit(j, obj, box, d);
 	if (!err)
 		err = read_owner(j, l, obj, box, d);
 	*out = d;
@@ -397,9 +399,10 @@ static int read_flush(struct jread *j, struct line *l, const json_t *obj, size_t
 	vm->line = l->s->lines;
 	if (ns > LIMIT || vm->flush_ns > LIMIT)
 		return jread_bad(j, "%sflush_ns is absurd", j->where);
-	if (!vm->flush_first_ns)
+	if (!vm->flush_first_ns || l->wall_ns < vm->flush_first_ns)
 		vm->flush_first_ns = l->wall_ns;
-	vm->flush_last_ns = l->wall_ns;
+	if (l->wall_ns > vm->flush_last_ns)
+		vm->flush_last_ns = l->wall_ns;
 	vm->flush_span_ns += l->covered_ns;
 	vm->flush_lost |= l->maps_lost;
 	vm->flush_gap |= null;
@@ -428,10 +431,8 @@ static int read_watched(struct jread *j, const json_t *obj, struct adv_dev *d)
 	if (!err)
 		err = read_count(j, obj, "no_snoop_operations", &ops, &no_ops);
 	d->let_go |= changes || set;
-	if (set) {
-		d->set++;
-		side_dev_can(d, true);
-	}
+	if (changes || set)
+		side_dev_seen_set(d);
 	d->unheard |= no_changes || no_set || no_ops;
 	if (ops > d->ops)
 		d->ops = ops;
@@ -446,7 +447,8 @@ static int read_function(struct jread *j, struct line *l, const json_t *obj, siz
 
 	if (!err && d && l->watched)
 		err = read_watched(j, obj, d);
-	if (!err && d && l->requests && l->in_common)
+	/* A line has all requests of its interval, some of which were in the time in common, or may have been. */
+	if (!err && d && l->requests && (l->covered_ns || l->when.rank == WHEN_INSIDE))
 		err = read_requests(j, l->requests, obj, d);
 	return err;
 }
@@ -456,17 +458,20 @@ static int read_event(struct jread *j, struct line *l, const json_t *obj, size_t
 	const char *kind = json_string_value(json_object_get(obj, "kind"));
 	const char *bdf = json_string_value(json_object_get(obj, "device"));
 	struct adv_dev *d = bdf ? side_find_dev(l->s, bdf) : NULL;
-	uint64_t op = 0;
+	uint64_t op = 0, before = 0, after = 0;
+	bool null;
 	int err;
 
 	(void)nr;
 	if (!d || !kind || strcmp(kind, dmalog_kind_name(DMALOG_NO_SNOOP)))
 		return 0;
 	err = jread_u64(j, obj, "op", 0, UINT32_MAX, &op);
-	if (op == DMALOG_OP_BLOCK || op == DMALOG_OP_REASSERT)
-		d->blocking_ops++;
-	else
-		d->let_go = true;
+	if (!err)
+		err = read_count(j, obj, "before", &before, &null);
+	if (!err)
+		err = read_count(j, obj, "after", &after, &null);
+	if (!err)
+		side_dev_event(d, op, before, after);
 	return err;
 }
 
@@ -531,7 +536,7 @@ static int read_frame(struct jread *j, struct line *l)
 		return err;
 	l->s->lines++;
 	err = each_element(j, l, "functions", true, read_function);
-	if (!err && l->when.rank == WHEN_INSIDE)
+	if (!err && l->watched)
 		err = side_stays_read(l->s, l->wall_ns);
 	if (!err)
 		err = each_element(j, l, "events", false, read_event);

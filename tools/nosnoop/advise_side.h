@@ -27,6 +27,12 @@ int side_dev_name(struct adv_dev *d, const char *name);
 /* A set bit was seen: no proof makes that undone. */
 void side_dev_can(struct adv_dev *d, bool can);
 
+/* At a reading, or between two. */
+void side_dev_seen_set(struct adv_dev *d);
+
+/* An operation of VFIO on the bit: DMALOG_OP_*, and Device Control before and after it. */
+void side_dev_event(struct adv_dev *d, uint64_t op, uint64_t before, uint64_t after);
+
 /* The text of a proof; of several, the same one in whatever order they come. */
 int side_dev_proof(struct adv_dev *d, const char *proof);
 
@@ -74,7 +80,7 @@ uint64_t side_watched(struct adv_side *s, int64_t wall_ns, uint64_t time_ns, uin
 /* --- advise_stay.c --------------------------------------------------------- */
 
 /*
- * A reading in the time in common: the VM (NULL: none is told) that it shows the
+ * A reading, at any time: the VM (NULL: none is told) that it shows the
  * device in, and its box.  When all of the reading is told, those that it should
  * show and does not were in no VM.  0 or -ENOMEM.
  */
@@ -82,7 +88,7 @@ int side_dev_stay(const struct adv_side *s, struct adv_dev *d, int64_t wall_ns, 
 		  uint64_t start, int box);
 int side_stays_read(struct adv_side *s, int64_t wall_ns);
 
-/* A recording of either kind ends. */
+/* A recording of either kind ends.  Of its stays those are kept that have something of the time in common. */
 void side_stays_end(struct adv_side *s);
 
 /* --- advise_top.c ---------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include "advise_side.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool tells_same(const struct adv_stay *s, int64_t since_ns, const char *id, uint64_t start,
@@ -64,13 +65,30 @@ int side_stays_read(struct adv_side *s, int64_t wall_ns)
 	return err;
 }
 
+/* What lies before or behind the time in common tells nothing of it; what begins before it and ends in or behind it does. */
+static void keep_in_common(const struct adv_side *s, struct adv_dev *d)
+{
+	size_t n = d->first_stay;
+
+	for (size_t k = n; k < d->nr_stays; k++) {
+		struct adv_stay *stay = &d->stays[k];
+
+		if (stay->to_ns < s->from_ns || stay->from_ns > s->to_ns) {
+			free(stay->vm_id);
+			continue;
+		}
+		stay->mute = !d->owner_told;
+		d->stays[n++] = *stay;
+	}
+	d->nr_stays = n;
+}
+
 void side_stays_end(struct adv_side *s)
 {
 	for (size_t i = 0; i < s->nr_devs; i++) {
 		struct adv_dev *d = &s->devs[i];
 
-		for (size_t k = d->first_stay; k < d->nr_stays; k++)
-			d->stays[k].mute = !d->owner_told;
+		keep_in_common(s, d);
 		d->owner_told = false;
 		d->first_stay = d->nr_stays;
 	}

@@ -24,7 +24,7 @@ struct top {
 };
 
 static int add_device(const struct top *t, int64_t wall_ns, const struct wb_vm *vm,
-		      const struct wb_device *w, bool inside)
+		      const struct wb_device *w)
 {
 	struct adv_side *s = t->s;
 	struct adv_dev *d;
@@ -42,8 +42,7 @@ static int add_device(const struct top *t, int64_t wall_ns, const struct wb_vm *
 		side_dev_blocks(d, w->snoop_control);
 	switch (w->no_snoop) {
 	case DEV_NO_SNOOP_ENABLED:
-		d->set++;
-		side_dev_can(d, true);
+		side_dev_seen_set(d);
 		break;
 	case DEV_NO_SNOOP_DISABLED:
 		d->clear++;
@@ -59,7 +58,7 @@ static int add_device(const struct top *t, int64_t wall_ns, const struct wb_vm *
 		break;
 	}
 	err = side_dev_owner(d, side_when(s, wall_ns, true), vm->id, vm->start);
-	return err || !inside ? err : side_dev_stay(s, d, wall_ns, vm->id, vm->start, BOX_UNTOLD);
+	return err ? err : side_dev_stay(s, d, wall_ns, vm->id, vm->start, BOX_UNTOLD);
 }
 
 static int add_point(struct adv_times *t, uint64_t time_ns, const struct wb_counters *c)
@@ -162,7 +161,7 @@ static int add_vm(const struct top *t, const struct wb_snapshot *snap, const str
 		err = add_times(t, vm, snap, w);
 	}
 	for (size_t i = 0; !err && i < w->nr_devices; i++)
-		err = add_device(t, snap->wall_ns, w, &w->devices[i], inside);
+		err = add_device(t, snap->wall_ns, w, &w->devices[i]);
 	return err;
 }
 
@@ -199,6 +198,17 @@ static void add_gap(const struct top *t, const struct wb_snapshot *snap)
 		t->s->vms[i].now.gap |= t->s->vms[i].now.seen;
 }
 
+static void add_events(const struct top *t, const struct wb_snapshot *snap)
+{
+	for (size_t i = 0; i < snap->nr_events; i++) {
+		const struct dmalog_event *e = &snap->events[i];
+		struct adv_dev *d = e->kind == DMALOG_NO_SNOOP ? side_find_dev(t->s, e->dev) : NULL;
+
+		if (d)
+			side_dev_event(d, e->op, e->before, e->after);
+	}
+}
+
 static int add_snapshot(struct top *t, const struct wb_snapshot *snap)
 {
 	bool inside = snap->wall_ns >= t->s->from_ns && snap->wall_ns <= t->s->to_ns;
@@ -212,8 +222,9 @@ static int add_snapshot(struct top *t, const struct wb_snapshot *snap)
 		add_gap(t, snap);
 	for (size_t i = 0; !err && i < snap->nr_vms; i++)
 		err = add_vm(t, snap, &snap->vms[i], inside);
-	if (!err && inside)
+	if (!err)
 		err = side_stays_read(t->s, snap->wall_ns);
+	add_events(t, snap);
 	return err;
 }
 

@@ -45,6 +45,8 @@
 	"the file of policy-ab, measured on an emulated machine, whose times are not those of one"
 
 #define WHY_HELD_KERNEL "the candidate is not known to be of the baseline's kernel"
+#define WHY_HELD_DISTRUSTED \
+	"VFIO blocked the bit, and the kernel reports the device as able all the same"
 #define WHY_HELD_GAP \
 	"in a part of the candidate nobody watched: lines are missing, or a file is several recordings"
 #define WHY_HELD_UNHEARD \

@@ -1,0 +1,223 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck disable=SC2016,SC2317 # expressions of jq; functions are passed by name
+#
+# nosnoop advise: what looks like a proof or a measurement, and is none: moments for a time, a half for the whole, a
+# reading of another time, one recording's word against another's. Needs no root.
+#
+# Run by prove. OUT names the build directory (default: build).
+
+set -u -o pipefail
+
+# shellcheck source=tests/cli/nosnoop.sh disable=SC1094
+. "$(dirname -- "${BASH_SOURCE[0]}")/nosnoop.sh"
+# shellcheck source=tests/cli/nsrec.sh disable=SC1094
+. "$TOP/tests/cli/nsrec.sh"
+T=1735732800
+LATER=$((T + 1000))
+MUCH_LATER=$((T + 90000))
+BLOCKED='dev + {no_snoop: "disabled", ability: null, blocked: true, no_snoop_operations: 0}'
+OTHER='{bdf: "0000:02:00.0"}'
+NOWHERE='{vm: {id: null, start: null, name: null}}'
+VMS='{vms: [{id: "100-9", start: 5000, name: "web01", flush_ns: 0}]}'
+ab_file 5 5 >"$TMP/ab"
+top_rec $T 100 2000000000 0 >"$TMP/top"
+watch_rec $T 100 '[dev]' >"$TMP/able"
+watch_lines $LATER 11 10 "[$BLOCKED]" >"$TMP/held"
+
+# r5 NAME WANTED ARG...: with "able" as the baseline
+r5() {
+	local name=$1 wanted=$2
+
+	shift 2
+	fixture "$name" "R5 3-to-4-$wanted" --baseline "$TMP/able" "$@"
+}
+
+# r4 NAME WANTED ARG...: by an A/B file
+r4() {
+	local name=$1 wanted=$2
+
+	shift 2
+	fixture "$name" "R4 $wanted" --ab "$TMP/ab" "$@"
+}
+
+# device BDF BOX: as wbinvdtop lists it
+device() {
+	jq -nc '{bdf: $bdf, group: 1, snoop_control: false, no_snoop: "disabled", box: $box, box_candidates: [$box], box_reason: "x",
+		certain: true, name: "a device"}' --arg bdf "$1" --argjson box "$2"
+}
+
+# ---- whether a block held -----------------------------------------------------------------------
+
+r5 'BLOCK held' 'safe high' --candidate "$TMP/held"
+watch_lines $LATER 2 100 "[$BLOCKED]" | tail -n 1 >"$TMP/one"
+watch_lines $MUCH_LATER 2 100 "[$BLOCKED]" | tail -n 1 >"$TMP/one2"
+r5 'one line' 'unproven medium' --candidate "$TMP/one"
+r5 'two lines of two recordings' 'unproven medium' --candidate "$TMP/one" --candidate "$TMP/one2"
+r5 'one line twice' 'unproven medium' --candidate "$TMP/one" --candidate "$TMP/one"
+r5 'one line beside a recording' 'safe high' --candidate "$TMP/one" --candidate "$TMP/held"
+
+cat -- "$TMP/held" <(watch_lines $MUCH_LATER 11 10 "[$BLOCKED]") >"$TMP/gapped"
+r5 'a gap of a day' 'unproven medium' --candidate "$TMP/gapped"
+like 'a gap of a day: why' "$(input block_held source)" 'nobody watched'
+orders_of_two() {
+	r5 "$1" "$2" --candidate "$TMP/$3" --candidate "$TMP/$4"
+	r5 "$1, the other way around" "$2" --candidate "$TMP/$4" --candidate "$TMP/$3"
+}
+orders_of_two 'and a recording of what was before it' 'unproven medium' gapped held
+watch_lines $LATER 893 100 "[$BLOCKED]" >"$TMP/whole"
+orders_of_two 'and one that lasts over it' 'safe high' gapped whole
+
+# allowed AT OP BEFORE AFTER: wbinvdtop's recording of 500 s, of which the first 100 are those of "held", with an
+# operation of VFIO so many seconds after its beginning
+allowed() {
+	top_lines $LATER 51 10 0 0 "{devices: [$(device 0000:01:00.0 4)]}" '{events_lost: 0, events_why: null, events:
+		(if $i == '"$(($1 / 10))"' then [{time_ns: mono($from + '"$1"'), kind: "no_snoop", pid: 100, tid: 100, comm: "qemu",
+			device: "0000:01:00.0", text: "x", vm: "100-9", op: '"$2, before: $3, after: $4"'}] else [] end)}' >"$TMP/events"
+}
+for at in 20 300; do
+	allowed $at 0 0 2048
+	orders_of_two "wbinvdtop saw it allowed after $at s" 'unproven high' held events
+done
+allowed 20 256 2048 0
+orders_of_two 'blocked again after a reset, at which it is set' 'safe high' held events
+allowed 20 0 0 2048
+watch_rec $LATER 100 '[unable]' >"$TMP/unable"
+refused 'a proof, and an operation that found it set' 2 '0000:01:00\.0 is proven unable .*, but its bit was set' \
+	"$TOOL" advise --baseline "$TMP/unable" --baseline "$TMP/events"
+jq -c '.events = [{kind: "no_snoop", device: "0000:01:00.0", op: 1, before: 2048, after: 0}]' "$TMP/unable" >"$TMP/rec"
+refused 'the same of nosnoop' 2 '0000:01:00\.0 is proven unable .*, but its bit was set' "$TOOL" advise --baseline "$TMP/rec"
+jq -c '.functions[0].changes = 2' "$TMP/unable" >"$TMP/rec"
+refused 'or one that changed' 2 '0000:01:00\.0 is proven unable .*, but its bit was set' "$TOOL" advise --baseline "$TMP/rec"
+
+for box in 1 3; do
+	watch_lines $LATER 11 10 "[$BLOCKED + {domain: {box: (if \$i == 5 then $box else 4 end)}}]" >"$TMP/rec"
+	advise --baseline "$TMP/able" --candidate "$TMP/rec"
+	is "blocked, and the kernel reports box $box in one line" "$(input block_held) $(input block_held source)" \
+		'null VFIO blocked the bit, and the kernel reports the device as able all the same'
+done
+watch_lines $LATER 11 10 "[$BLOCKED + {domain: {box: 4}}]" >"$TMP/rec"
+r5 'and box 4 in all' 'safe high' --candidate "$TMP/rec"
+for kind in vf integrated display; do
+	watch_lines $LATER 11 10 "[$BLOCKED + {kind: \"$kind\"}]" >"$TMP/rec"
+	r5 "a block of a device that need not obey it: $kind" 'unproven high' --candidate "$TMP/rec"
+	is "its kind is a back door: $kind" "$(input backdoor)" yes
+done
+
+# ---- whether a device was there, and in box 3 ---------------------------------------------------
+
+watch_lines $T 11 10 "[dev + {snoop_control: true, domain: {box: null}} + $NOWHERE, dev + $OTHER + {snoop_control: true, domain: {box: 3}}]" "$VMS" >"$TMP/rec"
+top_lines $T 11 10 200000000 0 "{devices: [$(device 0000:02:00.0 3)]}" | jq -c '.vms[].devices[].snoop_control = true' >"$TMP/without"
+watch_lines $((T + 3600)) 1 1 '[dev + {snoop_control: true, domain: {box: 3}}]' | jq -c '.command = "list" | del(.vms, .requests, .log)' >"$TMP/list"
+r4 'plugged after the recordings, and listed then' 'keep-1 low' --baseline "$TMP/without" --baseline "$TMP/rec" --baseline "$TMP/list"
+like 'and why' "$(input f source)" 'in its VM all through'
+is 'the other one was there' "$(jq -r '.devices[1].inputs.f.value' "$TMP/advice")" 0.5
+watch_lines $T 11 10 "[unable + $NOWHERE]" "$VMS" >"$TMP/rec"
+watch_lines $MUCH_LATER 1 1 '[unable]' | jq -c '.command = "list" | del(.vms, .requests, .log)' >"$TMP/list"
+fixture 'one that is unable, plugged a day later' 'R1 costs-nothing medium' --baseline "$TMP/top" --baseline "$TMP/rec" --baseline "$TMP/list"
+is 'is not why WBINVDs are carried out' "$(input only_unable)" null
+
+# Few readings: one before and one behind the time in common tell it if they tell the same.
+top_rec $((T + 300)) 200 4000000000 0 >"$TMP/between"
+watch_lines $T 2 1000 '[dev + {snoop_control: true, domain: {box: 3}}]' "$VMS" >"$TMP/rec"
+advise --baseline "$TMP/between" --baseline "$TMP/rec"
+is 'there before and behind' "$(input f)" 0.5
+watch_lines $T 2 1000 "[dev + {snoop_control: true} + (if \$i == 0 then {domain: {box: 1}, vm: {id: \"200-9\", start: 6000, name: \"db\"}} else {domain: {box: 3}} end)]" "$VMS" >"$TMP/rec"
+advise --baseline "$TMP/between" --baseline "$TMP/rec"
+like 'there behind, elsewhere before' "$(input f) $(input f source)" '^null .*in its VM all through'
+watch_lines $T 2 1000 "[dev + {snoop_control: true, domain: {box: 3}} + (if \$i == 0 then {} else $NOWHERE end)]" "$VMS" >"$TMP/rec"
+advise --baseline "$TMP/between" --baseline "$TMP/rec"
+like 'there before, gone behind' "$(input f) $(input f source)" '^null .*in its VM all through'
+
+IN_4='{domain: {box: 4}, blocked: true, no_snoop: "disabled"}'
+watch_lines $T 11 10 "[dev + {snoop_control: true} + $IN_4, dev + $OTHER + {snoop_control: true, domain: {box: 3}}]" "$VMS" >"$TMP/rec"
+r4 'in box 4 beside one in box 3' 'keep-1 low' --baseline "$TMP/top" --baseline "$TMP/rec"
+like 'is not what costs' "$(input f source)" 'was blocked'
+is 'nor one of those that make the VM non-coherent' "$(jq -c '.vms[0].noncoherent_devices' "$TMP/advice")" '["0000:02:00.0"]'
+watch_lines $T 11 10 "[dev + {snoop_control: true, domain: {box: (if \$i < 6 then 4 else 3 end)}}, dev + $OTHER]" "$VMS" >"$TMP/rec"
+r4 'in box 4 for a time' 'keep-1 low' --baseline "$TMP/top" --baseline "$TMP/rec"
+watch_lines $T 11 10 "[dev + {snoop_control: true}, dev + $OTHER + $IN_4]" "$VMS" >"$TMP/rec"
+r4 'alone but for one in box 4' '1-to-3-pays high' --baseline "$TMP/top" --baseline "$TMP/rec"
+watch_lines $T 11 10 "[unable, dev + $OTHER + $IN_4]" "$VMS" >"$TMP/rec"
+fixture 'unable, beside one in box 4' 'R1 kernel-waste high' --baseline "$TMP/top" --baseline "$TMP/rec"
+unlike 'which does not stay in box 3' "$(jq -r '.devices[0].notes[]' "$TMP/advice")" '0000:02:00\.0'
+
+# The cost is the baseline's, where the candidate was not recorded by wbinvdtop.
+watch_lines $T 11 10 '[unable]' "$VMS" >"$TMP/unable"
+watch_lines $LATER 11 10 '[unable]' "$VMS" >"$TMP/later"
+fixture 'a candidate of nosnoop alone' 'R1 kernel-waste high' --baseline "$TMP/top" --baseline "$TMP/unable" --candidate "$TMP/later"
+is 'and its cost' "$(input f)" 0.5
+
+# ---- what was counted, and read -----------------------------------------------------------------
+
+watch_lines $T 5 60 '[dev + {snoop_control: null}]' '{requests: counting(if $i == 3 then 5000 else 0 end)}' >"$TMP/minutes"
+top_rec $((T + 61)) 118 0 0 >"$TMP/within"
+fixture 'requests in a line that ends a second behind the time in common' 'R6 3-needed medium' --baseline "$TMP/minutes" --baseline "$TMP/within"
+is 'are counted' "$(input h)" 5000
+watch_lines $T 3 1000 '[dev + {snoop_control: null}]' '{requests: counting(if $i == 0 then 0 else 70 end)}' >"$TMP/rec"
+top_rec $((T + 300)) 200 0 0 >"$TMP/within"
+advise --baseline "$TMP/rec" --baseline "$TMP/within"
+is 'requests in a line that has all of it' "$(input coverage) $(input h)" 'full 70'
+
+watch_lines $T 11 10 '[cleared + {suspended: ($i > 0)}]' >"$TMP/rec"
+advise --baseline "$TMP/rec"
+is 'asleep in all lines but one: whether the bit was set' "$(input bit_seen_set)" null
+watch_lines $T 3 50 '[cleared + if $i == 1 then {suspended: true, no_snoop: "enabled", ability: "can"} else {} end]' >"$TMP/rec"
+advise --baseline "$TMP/rec"
+is 'asleep, and last read as set' "$(input bit_seen_set) $(input ability)" 'yes can'
+
+# What the baseline could not read, the candidate may; what it could counts.
+watch_rec $T 100 '[cleared + {suspended: true, kind: null, listed: null, backdoor: null}]' >"$TMP/asleep"
+fixture 'a proof of the candidate, the baseline asleep' 'R1 costs-nothing medium' --baseline "$TMP/asleep" --candidate "$TMP/later"
+for kind in 'kind: "vf"=vf' 'listed: true=listed'; do
+	watch_rec $LATER 100 "[cleared + {${kind%=*}}]" >"$TMP/rec"
+	fixture "the candidate knows the kind: ${kind#*=}" 'R2 never-4 medium' --baseline "$TMP/asleep" --candidate "$TMP/rec"
+	is "the kind: ${kind#*=}" "$(input kind)" "${kind#*=}"
+done
+
+# ---- one order of files or the other ------------------------------------------------------------
+
+# either WHAT FILTER FILE FILE: as --baseline beside the others of $WITH
+either() {
+	local first
+
+	advise "${WITH[@]}" --baseline "$TMP/$3" --baseline "$TMP/$4"
+	first=$(jq -c "$2" "$TMP/advice")
+	advise "${WITH[@]}" --baseline "$TMP/$4" --baseline "$TMP/$3"
+	is "$1, in either order" "$(jq -c "$2" "$TMP/advice")" "$first"
+	SAID=$first
+}
+watch_lines $T 11 10 '[dev + {snoop_control: true, domain: {box: 3}}]' "$VMS" >"$TMP/all"
+watch_lines $((T + 94)) 2 1 '[dev + {snoop_control: true, domain: {box: 3}}]' "$VMS" | tail -n 1 >"$TMP/end"
+WITH=(--baseline "$TMP/top" --ab "$TMP/ab")
+either 'M of a recording and a line' '[.devices[0].verdict, .devices[0].inputs.m.value]' all end
+is 'M is the recording'"'"'s' "$SAID" '["1-to-3-pays",0]'
+top_lines $T 11 10 200000000 0 >"$TMP/early"
+top_lines $((T + 5)) 11 10 200000000 0 >"$TMP/late"
+watch_lines $T 11 10 "[dev + {snoop_control: true, domain: {box: 3}} + (if \$i == 10 then $NOWHERE else {} end), dev + $OTHER]" "$VMS" >"$TMP/leaves"
+WITH=(--baseline "$TMP/leaves" --ab "$TMP/ab")
+either 'two recordings that cost the same' '.devices[0].inputs.f' early late
+top_lines $T 11 10 200000000 100000000 >"$TMP/early"
+top_lines $T 11 10 100000000 200000000 >"$TMP/late"
+WITH=(--baseline "$TMP/all")
+either 'or the same in sum' '[.devices[0].inputs | .f, .t | .value]' early late
+watch_lines $T 2 100 "[dev, dev + {bdf: \"0000:03:00.0\"}]" "$VMS" >"$TMP/third"
+watch_lines $T 2 100 "[dev, dev + $OTHER]" "$VMS" >"$TMP/second"
+WITH=(--baseline "$TMP/top")
+either 'which devices make a VM non-coherent' '[.vms[0].noncoherent_devices, .devices[0].notes]' third second
+top_lines $T 11 10 200000000 0 "{devices: [$(device 0000:01:00.0 3)]}" >"$TMP/t0"
+for s in 1 2; do
+	jq -c --argjson s $s '.time_ns += $s * 1000000000' "$TMP/t0" >"$TMP/t$s"
+done
+for order in 't0 t1 t2' 't1 t0 t2' 't2 t1 t0'; do
+	read -r one two three <<<"$order"
+	refused "three recordings, each a second apart ($order)" 2 '2\.0 s further' \
+		"$TOOL" advise --baseline "$TMP/$one" --baseline "$TMP/$two" --baseline "$TMP/$three"
+done
+
+# One id and start is one VM, whether its name is told or not.
+jq -c '.functions[0].vm.name = null | .vms[0].name = null' "$TMP/all" >"$TMP/unnamed"
+r4 'a baseline that does not tell the name' '1-to-3-pays high' --baseline "$TMP/unnamed" \
+	--candidate "$TMP/all" --candidate "$TMP/top"
+
+done_testing
