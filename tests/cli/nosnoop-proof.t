@@ -67,6 +67,11 @@ orders_of_two() {
 orders_of_two 'and a recording of what was before it' 'unproven medium' gapped held
 watch_lines $LATER 893 100 "[$BLOCKED]" >"$TMP/whole"
 orders_of_two 'and one that lasts over it' 'safe high' gapped whole
+# A list before a recording is no part of it.
+cat -- "$TMP/held" <(watch_lines $((LATER + 200)) 11 10 "[$BLOCKED]") >"$TMP/gapped"
+cat -- <(head -n 1 "$TMP/held" | jq -c '.command = "list" | .interval_ns = 0 | del(.vms, .requests, .log)') \
+	<(watch_lines $((LATER + 180)) 13 10 "[$BLOCKED]") >"$TMP/behind"
+r5 'and a list before it, a recording behind its beginning' 'unproven medium' --candidate "$TMP/gapped" --candidate "$TMP/behind" --min-overlap 20
 
 # allowed AT OP BEFORE AFTER: wbinvdtop's recording of 500 s, of which the first 100 are those of "held", with an
 # operation of VFIO so many seconds after its beginning
@@ -208,6 +213,12 @@ either 'which devices make a VM non-coherent' '[.vms[0].noncoherent_devices, .de
 top_lines $T 11 10 200000000 0 "{devices: [$(device 0000:01:00.0 3)]}" >"$TMP/t0"
 for s in 1 2; do
 	jq -c --argjson s $s '.time_ns += $s * 1000000000' "$TMP/t0" >"$TMP/t$s"
+done
+jq -c '.time_ns += 4000000000' "$TMP/t0" >"$TMP/t4"
+for order in 't0 t2 t4' 't4 t0 t2' 't2 t4 t0'; do
+	read -r one two three <<<"$order"
+	refused "the two that are furthest apart are named ($order)" 2 't4 and .*t0 both .* 4\.0 s further' \
+		"$TOOL" advise --baseline "$TMP/$one" --baseline "$TMP/$two" --baseline "$TMP/$three"
 done
 for order in 't0 t1 t2' 't1 t0 t2' 't2 t1 t0'; do
 	read -r one two three <<<"$order"

@@ -134,8 +134,9 @@ struct adv_file {
 	bool is_list;  /* what nosnoop list saw at some moments, and no time in between */
 	int64_t first_ns, last_ns;
 	unsigned long lines;
-	uint64_t missed_ns;  /* in the time in common nobody watched for so long */
-	uint64_t covered_ns; /* that watch lasts without a gap; 0: it has one */
+	uint64_t missed_ns;	/* in the time in common nobody watched for so long */
+	uint64_t unbroken_ns;	/* that watch lasts without a gap; 0: it has one, or but one line */
+	int64_t from_ns, to_ns; /* wall clock of that */
 };
 
 /* How the wall clock of a recording and CLOCK_MONOTONIC went on. */
@@ -150,6 +151,8 @@ struct adv_clock {
 struct adv_track {
 	bool begun, gap;
 	struct adv_clock clock;
+	unsigned int lines;
+	int64_t from_ns; /* where the first begins */
 	int64_t wall_ns; /* of the line before */
 	uint64_t time_ns;
 	uint64_t covered_ns;

@@ -118,7 +118,7 @@ void side_vm_seen(struct adv_side *s, struct adv_vm *vm, int64_t wall_ns)
 	if (!most->path || (int64_t)(s->clocks.ns - most->ns) > 0)
 		*most = s->clocks;
 	apart = (int64_t)(most->ns - least->ns);
-	if (is_step(apart) && !s->clash.vm)
+	if (is_step(apart) && apart > s->clash.apart_ns)
 		s->clash = (struct adv_clash){ vm->id, { least->path, most->path }, apart };
 }
 
@@ -378,7 +378,12 @@ int side_end(struct adv_side *s, struct adv_file *file)
 			file->path);
 		return -EINVAL;
 	}
-	file->covered_ns = t->gap ? 0 : t->covered_ns;
+	/* A recording is one from its second line on: a single one, of any length, says nothing of what follows it. */
+	if (!t->gap && t->lines > 1) {
+		file->unbroken_ns = t->covered_ns;
+		file->from_ns = t->from_ns;
+		file->to_ns = t->wall_ns;
+	}
 	for (size_t i = 0; i < s->nr_devs; i++) {
 		struct adv_dev *d = &s->devs[i];
 
@@ -390,9 +395,11 @@ int side_end(struct adv_side *s, struct adv_file *file)
 	return clock_check(&t->clock, file->path);
 }
 
-/* One that begins before the line before it ends there. */
-static void add_gap(struct adv_side *s, int64_t from_ns, int64_t to_ns)
+/* Between two moments, which may be the other way around where lines of several recordings are in one file. */
+static void add_gap(struct adv_side *s, int64_t a_ns, int64_t b_ns)
 {
+	int64_t from_ns = a_ns < b_ns ? a_ns : b_ns, to_ns = a_ns < b_ns ? b_ns : a_ns;
+
 	if (!s->gap || from_ns < s->gap_from_ns)
 		s->gap_from_ns = from_ns;
 	if (!s->gap || to_ns > s->gap_to_ns)
@@ -419,6 +426,8 @@ uint64_t side_watched(struct adv_side *s, int64_t wall_ns, uint64_t time_ns, uin
 	/* Recordings of other versions do not tell it. */
 	if (time_ns)
 		clock_goes_on(&t->clock, !follows, wall_ns, time_ns);
+	if (!t->lines++)
+		t->from_ns = from_ns;
 	t->begun = true;
 	t->wall_ns = wall_ns;
 	t->time_ns = time_ns;
@@ -465,17 +474,15 @@ static int find_window(struct adv_side *s, uint64_t min_overlap_ns)
 	return -EINVAL;
 }
 
-/* A recording is one from its second line on: a single one, of any length, says nothing of what follows it. */
 static void find_unbroken(struct adv_side *s)
 {
 	for (size_t i = 0; i < s->nr_files; i++) {
 		const struct adv_file *f = &s->files[i];
 
-		if (f->lines < 2 ||
-		    (s->gap && (f->first_ns > s->gap_from_ns || f->last_ns < s->gap_to_ns)))
+		if (s->gap && (f->from_ns > s->gap_from_ns || f->to_ns < s->gap_to_ns))
 			continue;
-		if (f->covered_ns > s->unbroken_ns)
-			s->unbroken_ns = f->covered_ns;
+		if (f->unbroken_ns > s->unbroken_ns)
+			s->unbroken_ns = f->unbroken_ns;
 	}
 }
 
@@ -503,6 +510,7 @@ static int check_gaps(const struct adv_side *s, uint64_t min_overlap_ns)
 static int check_clocks(const struct adv_side *s)
 {
 	const struct adv_clash *c = &s->clash;
+
 	if (!c->vm)
 		return 0;
 	log_err("%s and %s both have VM %s (by id and start), but time is %.1f s further from time_ns in one: they are of different times; give those of one time only",
