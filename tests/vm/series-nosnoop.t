@@ -156,7 +156,8 @@ moves() {
 	is "moves: though it is pinned" "$(over '.[-1].vms[0].pinned_bytes')" $((64 * mib))
 	like "moves: told as they happen" "$(<"$TMP/moves.txt")" "$bdf box none -> 3.*$bdf attach to IOAS.*$bdf box 3 -> none"
 	runs "$NOSNOOP" advise --baseline "$TMP/moves" --min-overlap 2 --json
-	ok "moves: M is known, and above 0" jq -e '.devices[0].inputs.m.value > 0' "$OUT"
+	like "moves: in box 4 in the end: M is not what box 3 costs" "$(jq -r '.devices[0].inputs.m | "\(.value) \(.source)"' "$OUT")" \
+		'^null the device was blocked in all or part'
 }
 
 # vm_of NAME: the process' entries in the recording, as jq selects them
