@@ -20,6 +20,7 @@ BLOCKED='dev + {no_snoop: "disabled", ability: null, blocked: true, no_snoop_ope
 OTHER='{bdf: "0000:02:00.0"}'
 NOWHERE='{vm: {id: null, start: null, name: null}}'
 VMS='{vms: [{id: "100-9", start: 5000, name: "web01", flush_ns: 0}]}'
+LIST='.command = "list" | .interval_ns = 0 | del(.vms, .requests, .log)'
 ab_file 5 5 >"$TMP/ab"
 top_rec $T 100 2000000000 0 >"$TMP/top"
 watch_rec $T 100 '[dev]' >"$TMP/able"
@@ -69,9 +70,14 @@ watch_lines $LATER 893 100 "[$BLOCKED]" >"$TMP/whole"
 orders_of_two 'and one that lasts over it' 'safe high' gapped whole
 # A list before a recording is no part of it.
 cat -- "$TMP/held" <(watch_lines $((LATER + 200)) 11 10 "[$BLOCKED]") >"$TMP/gapped"
-cat -- <(head -n 1 "$TMP/held" | jq -c '.command = "list" | .interval_ns = 0 | del(.vms, .requests, .log)') \
+cat -- <(head -n 1 "$TMP/held" | jq -c "$LIST") \
 	<(watch_lines $((LATER + 180)) 13 10 "[$BLOCKED]") >"$TMP/behind"
 r5 'and a list before it, a recording behind its beginning' 'unproven medium' --candidate "$TMP/gapped" --candidate "$TMP/behind" --min-overlap 20
+
+cat -- <(head -n 1 "$TMP/held" | jq -c "$LIST") "$TMP/one" >"$TMP/lone"
+r5 'a list and one line' 'unproven medium' --candidate "$TMP/lone" --candidate "$TMP/one2"
+r5 'whatever little overlap is wanted: one line' 'unproven medium' --candidate "$TMP/one" --candidate "$TMP/one2" --min-overlap 0
+r5 'whatever little overlap is wanted: a gap' 'unproven medium' --candidate "$TMP/gapped" --min-overlap 0
 
 # allowed AT OP BEFORE AFTER: wbinvdtop's recording of 500 s, of which the first 100 are those of "held", with an
 # operation of VFIO so many seconds after its beginning
@@ -88,6 +94,25 @@ allowed 20 256 2048 0
 orders_of_two 'blocked again after a reset, at which it is set' 'safe high' held events
 allowed 20 0 0 2048
 watch_rec $LATER 100 '[unable]' >"$TMP/unable"
+allowed 200 1 2048 0
+orders_of_two 'blocked when nobody watched yet or any more' 'safe high' held events
+allowed 20 1 2048 0
+orders_of_two 'but not while it was watched' 'unproven high' held events
+allowed 200 257 0 2048
+orders_of_two 'closed when nobody watched any more' 'safe high' held events
+allowed 20 256 65535 65535
+orders_of_two 'blocked again, and an error read back' 'unproven medium' held events
+watch_rec $LATER 100 '[unable]' >"$TMP/unable"
+advise --baseline "$TMP/unable" --baseline "$TMP/events"
+is 'all ones are no set bit' "$STATUS $(input ability)" '0 cannot'
+allowed 20 0 0 2048
+# An event may come before anything else of its device, in one file or several.
+jq -c '.vms[].devices = []' "$TMP/events" >"$TMP/early"
+for order in 'early unable' 'unable early'; do
+	read -r one two <<<"$order"
+	refused "an event of a device that another file lists ($order)" 2 '0000:01:00\.0 is proven unable .*, but its bit was set' \
+		"$TOOL" advise --baseline "$TMP/$one" --baseline "$TMP/$two"
+done
 refused 'a proof, and an operation that found it set' 2 '0000:01:00\.0 is proven unable .*, but its bit was set' \
 	"$TOOL" advise --baseline "$TMP/unable" --baseline "$TMP/events"
 jq -c '.events = [{kind: "no_snoop", device: "0000:01:00.0", op: 1, before: 2048, after: 0}]' "$TMP/unable" >"$TMP/rec"
@@ -103,6 +128,13 @@ for box in 1 3; do
 done
 watch_lines $LATER 11 10 "[$BLOCKED + {domain: {box: 4}}]" >"$TMP/rec"
 r5 'and box 4 in all' 'safe high' --candidate "$TMP/rec"
+jq -c 'if .time_ns == 1051000000000 then .events = [{time_ns: (.time_ns - 5000000000), kind: "box", device: "0000:01:00.0", box: 3}] else . end' \
+	"$TMP/held" >"$TMP/rec"
+r5 'or for a moment between two lines' 'unproven medium' --candidate "$TMP/rec"
+for box in 1 3; do
+	top_rec $LATER 100 0 0 "{devices: [$(device 0000:01:00.0 $box)]}" >"$TMP/rec"
+	orders_of_two "or wbinvdtop knows it to be in box $box" 'unproven medium' held rec
+done
 for kind in vf integrated display; do
 	watch_lines $LATER 11 10 "[$BLOCKED + {kind: \"$kind\"}]" >"$TMP/rec"
 	r5 "a block of a device that need not obey it: $kind" 'unproven high' --candidate "$TMP/rec"
@@ -113,14 +145,36 @@ done
 
 watch_lines $T 11 10 "[dev + {snoop_control: true, domain: {box: null}} + $NOWHERE, dev + $OTHER + {snoop_control: true, domain: {box: 3}}]" "$VMS" >"$TMP/rec"
 top_lines $T 11 10 200000000 0 "{devices: [$(device 0000:02:00.0 3)]}" | jq -c '.vms[].devices[].snoop_control = true' >"$TMP/without"
-watch_lines $((T + 3600)) 1 1 '[dev + {snoop_control: true, domain: {box: 3}}]' | jq -c '.command = "list" | del(.vms, .requests, .log)' >"$TMP/list"
+watch_lines $((T + 3600)) 1 1 '[dev + {snoop_control: true, domain: {box: 3}}]' | jq -c "$LIST" >"$TMP/list"
 r4 'plugged after the recordings, and listed then' 'keep-1 low' --baseline "$TMP/without" --baseline "$TMP/rec" --baseline "$TMP/list"
 like 'and why' "$(input f source)" 'in its VM all through'
 is 'the other one was there' "$(jq -r '.devices[1].inputs.f.value' "$TMP/advice")" 0.5
 watch_lines $T 11 10 "[unable + $NOWHERE]" "$VMS" >"$TMP/rec"
-watch_lines $MUCH_LATER 1 1 '[unable]' | jq -c '.command = "list" | del(.vms, .requests, .log)' >"$TMP/list"
+watch_lines $MUCH_LATER 1 1 '[unable]' | jq -c "$LIST" >"$TMP/list"
 fixture 'one that is unable, plugged a day later' 'R1 costs-nothing medium' --baseline "$TMP/top" --baseline "$TMP/rec" --baseline "$TMP/list"
 is 'is not why WBINVDs are carried out' "$(input only_unable)" null
+
+jq -c '.functions = [.functions[0], .functions[0] + {bdf: "0000:02:00.0", ability: "can", no_snoop: "enabled", proof: {by: null, time: null}, domain: {box: 4}}]' \
+	"$TMP/list" >"$TMP/list2"
+top_rec $T 100 2000000000 0 "{devices: [$(device 0000:01:00.0 4), $(device 0000:02:00.0 3)]}" >"$TMP/both"
+advise --baseline "$TMP/both" --baseline "$TMP/list2"
+is 'one that went to box 4 a day later' "$(input only_unable)" no
+like 'stays in box 3 as long as it was measured' "$(jq -r '.devices[0].notes[]' "$TMP/advice")" 'while 0000:02:00\.0 stays in box 3'
+watch_lines $T 11 10 "[dev, dev + $OTHER | . + {snoop_control: true, domain: {box: null}} + $NOWHERE]" "$VMS" >"$TMP/rec"
+jq -c '.vms[].devices[] |= (.certain = false | .box = null | .snoop_control = true)' "$TMP/both" >"$TMP/both2"
+watch_lines $MUCH_LATER 1 1 '[dev + {snoop_control: true, domain: {box: 3}}]' | jq -c "$LIST" >"$TMP/list"
+r4 'in box 3 a day later' 'keep-1 low' --baseline "$TMP/both2" --baseline "$TMP/rec" --baseline "$TMP/list"
+for at in 5 95; do
+	watch_lines $((T + at)) 2 1 '[dev + {snoop_control: true, domain: {box: 3}}]' "$VMS" | tail -n 1 >"$TMP/line$at"
+done
+r4 'in its VM and in box 3 at two moments' 'keep-1 low' --baseline "$TMP/top" --baseline "$TMP/line5" --baseline "$TMP/line95"
+watch_lines $T 2 10 '[unable]' "$VMS" | tail -n 1 >"$TMP/rec"
+fixture 'unable, and in its VM at one' 'R1 costs-nothing medium' --baseline "$TMP/top" --baseline "$TMP/rec"
+watch_lines $T 3 50 '[dev + {snoop_control: true, domain: {box: 3}}]' "$VMS" | jq -c 'if .interval_ns > 0 then
+	.events = [{time_ns: (.time_ns - 45000000000), kind: "box", device: "0000:01:00.0", box: 1},
+		{time_ns: (.time_ns - 2000000000), kind: "box", device: "0000:01:00.0", box: 3}] else . end' >"$TMP/rec"
+r4 'in box 1 between the lines' 'keep-1 low' --baseline "$TMP/top" --baseline "$TMP/rec"
+like 'and why' "$(input f source)" 'was blocked'
 
 # Few readings: one before and one behind the time in common tell it if they tell the same.
 top_rec $((T + 300)) 200 4000000000 0 >"$TMP/between"
@@ -153,12 +207,23 @@ watch_lines $LATER 11 10 '[unable]' "$VMS" >"$TMP/later"
 fixture 'a candidate of nosnoop alone' 'R1 kernel-waste high' --baseline "$TMP/top" --baseline "$TMP/unable" --candidate "$TMP/later"
 is 'and its cost' "$(input f)" 0.5
 
+watch_lines $LATER 11 10 "[unable, dev + $OTHER]" "$VMS" >"$TMP/later"
+advise --baseline "$TMP/top" --baseline "$TMP/unable" --candidate "$TMP/later" -D 0000:01:00.0
+is 'what the candidate has beside it counts all the same' "$(input only_unable) $(jq -r '.devices[0].notes[]' "$TMP/advice" | grep -c '0000:02:00\.0 stays')" 'no 1'
+watch_lines $LATER 11 10 '[unable]' "$VMS" >"$TMP/later"
+watch_lines $T 11 10 '[dev + {snoop_control: true, domain: {box: 3}}]' "$VMS" >"$TMP/all"
+watch_lines $LATER 11 10 '[dev + {snoop_control: true, vm: {id: "200-9", start: 6000, name: "db"}}]' '{vms: [{id: "200-9", start: 6000, name: "db", flush_ns: 0}]}' >"$TMP/rec"
+r4 'a candidate in which another VM has it' 'keep-1 low' --baseline "$TMP/top" --baseline "$TMP/all" --candidate "$TMP/rec"
+
 # ---- what was counted, and read -----------------------------------------------------------------
 
 watch_lines $T 5 60 '[dev + {snoop_control: null}]' '{requests: counting(if $i == 3 then 5000 else 0 end)}' >"$TMP/minutes"
 top_rec $((T + 61)) 118 0 0 >"$TMP/within"
 fixture 'requests in a line that ends a second behind the time in common' 'R6 3-needed medium' --baseline "$TMP/minutes" --baseline "$TMP/within"
 is 'are counted' "$(input h)" 5000
+top_rec $((T + 61)) 178 20000000 0 >"$TMP/within"
+watch_lines $T 5 60 '[dev + {snoop_control: true, domain: {box: 3}}]' '{vms: [{id: "100-9", start: 5000, name: "web01", flush_ns: (if $i == 4 then 50000000000 else 0 end)}]}' >"$TMP/rec"
+r4 'flushes in such a line' 'keep-1 high' --baseline "$TMP/within" --baseline "$TMP/rec"
 watch_lines $T 3 1000 '[dev + {snoop_control: null}]' '{requests: counting(if $i == 0 then 0 else 70 end)}' >"$TMP/rec"
 top_rec $((T + 300)) 200 0 0 >"$TMP/within"
 advise --baseline "$TMP/rec" --baseline "$TMP/within"
@@ -230,5 +295,9 @@ done
 jq -c '.functions[0].vm.name = null | .vms[0].name = null' "$TMP/all" >"$TMP/unnamed"
 r4 'a baseline that does not tell the name' '1-to-3-pays high' --baseline "$TMP/unnamed" \
 	--candidate "$TMP/all" --candidate "$TMP/top"
+for name in all top; do
+	jq -c '(.. | objects | select(.name == "web01").name) = "db"' "$TMP/$name" >"$TMP/$name.db"
+done
+r4 'which is not that of another name' 'keep-1 low' --baseline "$TMP/all" --candidate "$TMP/all.db" --candidate "$TMP/top.db"
 
 done_testing

@@ -65,9 +65,9 @@ char *advice_for(const struct advice *a, const char *text)
 
 static enum tri seen_set(const struct adv_dev *d)
 {
-	if (d->set || d->slept_set)
+	if (d->set || d->was_set)
 		return TRI_YES;
-	return d->clear && !d->unread && !d->asleep ? TRI_NO : TRI_UNKNOWN;
+	return d->clear && !d->unread && !d->asleep && !d->top_unread ? TRI_NO : TRI_UNKNOWN;
 }
 
 static bool differ(const char *a, const char *b)
@@ -197,9 +197,21 @@ static const char *why_no_box3(const struct advice_list *l, const struct advice 
 	return NULL;
 }
 
-static bool is_same_vm(const struct adv_vm *a, const struct adv_vm *b)
+static bool is_same_process(const struct adv_vm *a, const struct adv_vm *b)
 {
 	return a->start == b->start && !strcmp(a->id, b->id);
+}
+
+/* An id stands in for a name that nobody told. */
+static bool has_name(const struct adv_vm *vm)
+{
+	return strcmp(vm->name, vm->id);
+}
+
+static bool is_same_vm(const struct adv_vm *a, const struct adv_vm *b)
+{
+	return !strcmp(a->name, b->name) ||
+	       (is_same_process(a, b) && (!has_name(a) || !has_name(b)));
 }
 
 static void set_costs(const struct advice_list *l, struct advice *a, const struct adv_dev *d)
@@ -210,7 +222,7 @@ static void set_costs(const struct advice_list *l, struct advice *a, const struc
 	enum rule_origin origin = RULE_MEASURED;
 	double v;
 
-	if (a->base_vm && a->vm && !is_same_vm(a->base_vm, a->vm))
+	if (a->base_vm && a->vm && !is_same_process(a->base_vm, a->vm))
 		assumed = WHY_BY_NAME;
 	if (advice_cpus(l, a->vm) == &l->cand_cpus &&
 	    !advice_same(l->base->kernel, l->cand->kernel))
@@ -331,7 +343,7 @@ static void fill_case(const struct advice_list *l, struct advice *a, const struc
 	else
 		c->in[RULE_iommu].source =
 			worse->blocks_differ ? WHY_IOMMU_DIFFERS : "the recordings do not tell it";
-	set_tri(c, RULE_only_unable, advice_only_unable(l, a->base_vm, a->vm),
+	set_tri(c, RULE_only_unable, advice_only_unable(l, a->base_vm, a->cand_vm),
 		"the devices of its VM",
 		"not all devices of its VM are known to be able or unable, or its state is not known");
 	set_tri(c, RULE_alone, worse->alone, by_static, by_none);
@@ -350,7 +362,7 @@ static const struct adv_vm *candidate_vm(const struct adv_side *cand, const stru
 {
 	const struct adv_vm *vm = side_find_vm(cand, d->vm_id, d->vm_start);
 
-	return vm && (!base || is_same_vm(vm, base) || !strcmp(vm->name, base->name)) ? vm : NULL;
+	return vm && (!base || is_same_vm(vm, base)) ? vm : NULL;
 }
 
 /* Devices of a side beside this one that keep the VM in box 3: *one is the first, *others that there are more. */
@@ -382,9 +394,8 @@ static int note_others(const struct advice_list *l, struct advice *a)
 	     strcmp(a->r.verdict, "costs-nothing") && strcmp(a->r.verdict, "kernel-waste")))
 		return 0;
 	find_others(l, a, l->base, a->base_vm, &one, &others);
-	/* The cost is the candidate's then, and so are the devices. */
-	if (a->vm && a->vm != a->base_vm)
-		find_others(l, a, l->cand, a->vm, &one, &others);
+	if (a->cand_vm)
+		find_others(l, a, l->cand, a->cand_vm, &one, &others);
 	if (!one)
 		return 0;
 	return note(
@@ -444,7 +455,12 @@ static int judge(const struct advice_list *l, struct advice *a, const struct adv
 
 	a->dev = base;
 	a->base_vm = side_find_vm(l->base, base->vm_id, base->vm_start);
-	a->vm = cand && has_times(l->cand) ? candidate_vm(l->cand, cand, a->base_vm) : a->base_vm;
+	if (cand)
+		a->cand_vm = candidate_vm(l->cand, cand, a->base_vm);
+	if (cand && (has_times(l->cand) || (cand->vm_id && !a->cand_vm)))
+		a->vm = a->cand_vm;
+	else
+		a->vm = a->base_vm;
 	for (size_t i = 0; i < nr_abs; i++)
 		if (!strcmp(abs[i].bdf, base->bdf))
 			a->ab = &abs[i];

@@ -84,8 +84,10 @@ struct adv_stay {
 	int64_t since_ns;	/* of the first of all lines that follow each other without a gap */
 	char *vm_id;		/* NULL: in no VM, or nobody knows in which, or not there at all */
 	uint64_t vm_start;
-	int box;   /* as in adv_dev, or BOX_UNTOLD */
-	bool mute; /* the recording never tells of a VM, so that it tells of no absence either */
+	int box;     /* as in adv_dev, or BOX_UNTOLD */
+	bool mute;   /* the recording never tells of a VM, so that it tells of no absence either */
+	bool moment; /* the recording is one reading, which tells of no time */
+	bool event;  /* what the kernel told between readings, of the box alone */
 };
 
 /* One device of one side. */
@@ -105,15 +107,18 @@ struct adv_dev {
 	enum tri alone, backdoor;
 	int box;       /* that the kernel reported for what it is attached to; 0: none */
 	bool enforced; /* it was 1 or 2 at some time */
+	bool was_box3; /* or 3 */
 	struct adv_stay *stays;
 	size_t nr_stays;
 	size_t first_stay;			 /* of the recording at hand */
 	bool owner_told;			 /* in some line of that, at any time */
 	unsigned int set, clear, asleep, unread; /* readings of the bit */
-	bool slept_set;			 /* asleep, the bit being set when it was last read */
+	bool top_unread;			 /* wbinvdtop could not read it */
+	bool was_set; /* it was set at a time that no line tells: asleep, or before it was blocked */
+	int64_t able_from_ns,
+		able_to_ns; /* when wbinvdtop had it in box 1 or 3 for certain; 0: never */
 	unsigned int blocked, unblocked; /* readings of VFIO's state */
 	unsigned int lines;		 /* of nosnoop's recordings that have it */
-	unsigned int watched;		 /* of these, of nosnoop watch */
 	unsigned int line;		 /* the last of adv_side.lines that has it */
 	bool distrusted; /* the kernel reported it as able although VFIO blocked the bit */
 	bool let_go; /* between lines the bit was set, it changed, or VFIO was told not to block */
@@ -159,6 +164,15 @@ struct adv_track {
 	uint64_t missed_ns; /* in the time in common */
 };
 
+/* What the kernel told between two readings. */
+struct adv_event {
+	char bdf[16];
+	const char *path;
+	int64_t wall_ns;
+	int box;		    /* 1-4: the box that it came to; 0: an operation on the bit: */
+	uint64_t op, before, after; /* DMALOG_OP_*, Device Control before and after it */
+};
+
 /* All recordings of one side. */
 struct adv_side {
 	const char *name; /* "baseline", "candidate" */
@@ -168,6 +182,8 @@ struct adv_side {
 	size_t nr_vms;
 	struct adv_dev *devs;
 	size_t nr_devs;
+	struct adv_event *events; /* of devices that other recordings may tell of first */
+	size_t nr_events;
 	size_t next_dev; /* the one behind the last that was told: lines have them in one order */
 	int64_t from_ns, to_ns; /* time in common */
 	unsigned int cpus;	/* the fewest that any line tells; 0: no recording tells */
@@ -233,9 +249,9 @@ void ab_interval(const double *gains, size_t n, struct adv_ab *ab);
 #define ADVICE_RAISE_MAX (RULE_NR_INPUTS + 1)
 
 struct advice {
-	const struct adv_dev *dev; /* of the candidate where there is one */
-	const struct adv_vm *vm;   /* whose cost counts; NULL: none */
-	const struct adv_vm *base_vm;
+	const struct adv_dev *dev;		/* of the candidate where there is one */
+	const struct adv_vm *vm;		/* whose cost counts; NULL: none */
+	const struct adv_vm *base_vm, *cand_vm; /* of either side; NULL: none */
 	const struct adv_ab *ab;
 	struct rule_case c;
 	struct rule_result r;

@@ -67,7 +67,8 @@ static void join_candidate(struct adv_dev *d, const struct adv_dev *cand)
 	d->clear += cand->clear;
 	d->unread += cand->unread;
 	d->asleep += cand->asleep;
-	d->slept_set |= cand->slept_set;
+	d->top_unread |= cand->top_unread;
+	d->was_set |= cand->was_set;
 	d->enforced |= cand->enforced;
 	/* A proof in one side and a set bit in the other were refused. */
 	if (d->can == TRI_UNKNOWN) {
@@ -188,16 +189,19 @@ static enum tri kernel_blocked(const struct adv_dev *d, const struct adv_vm *vm)
 	bool blocked = false, untold = false;
 
 	for (size_t i = 0; i < d->nr_stays; i++) {
+		const struct adv_stay *s = &d->stays[i];
 		int box = box_at(d, i, vm);
 
-		if (!is_in(&d->stays[i], vm) || box == BOX_UNTOLD)
+		if ((!is_in(s, vm) && !s->mute) || box == BOX_UNTOLD)
 			continue;
 		if (box == 3)
 			return TRI_NO;
-		*(box ? &blocked : &untold) = true;
+		/* Who sees no owner need not see the box; an event is but a moment. */
+		blocked |= box && !s->event;
+		untold |= !box && !s->mute;
 	}
-	if (!blocked && !untold && d->box)
-		return d->box != 3;
+	if (!blocked && !untold && d->was_box3)
+		return TRI_NO;
 	return blocked && !untold ? TRI_YES : TRI_UNKNOWN;
 }
 
@@ -247,8 +251,7 @@ enum tri advice_only_unable(const struct advice_list *l, const struct adv_vm *ba
 	if (base->noncoherent == TRI_NO)
 		return TRI_NO;
 	answer = devices_unable(l, l->base, base);
-	/* Its cost is the candidate's then, so that its devices are, too. */
-	if (cand && cand != base)
+	if (cand)
 		answer = worse_tri(answer, devices_unable(l, l->cand, cand), TRI_NO);
 	return answer;
 }
@@ -278,7 +281,7 @@ bool advice_stayed(const struct adv_dev *d, const struct adv_vm *vm, int64_t fro
 		if (s->mute || !counts(s, vm, from_ns, to_ns))
 			continue;
 		if (is_in(s, vm))
-			in = true;
+			in |= !s->moment;
 		else if (!is_late(s, vm))
 			return false;
 	}
@@ -319,11 +322,12 @@ const char *advice_not_box3(const struct advice_list *l, const struct adv_dev *d
 		if (box && box != 3)
 			return WHY_BLOCKED;
 		/* One that is told late was somewhere before, and who sees no owner need not see the box. */
-		told |= box && (stay->mute || is_in(stay, vm));
+		told |= box && !stay->event && (stay->mute || is_in(stay, vm));
 		untold |= !box && is_in(stay, vm);
 	}
-	if (!told && !untold && d->box)
-		return d->box != 3 ? WHY_BLOCKED : NULL;
+	/* What another time tells may be against it, and never for it. */
+	if (!told && !untold && d->box && d->box != 3)
+		return WHY_BLOCKED;
 	/* Alone in a VM that is non-coherent it is what makes it so. */
 	return (told && !untold) || joined->blocks == TRI_NO || !has_others(s, d, vm) ?
 		       NULL :
@@ -354,7 +358,7 @@ enum tri advice_block_held(const struct advice_list *l, const struct adv_dev *d,
 	*why = s->gap && !s->unbroken_ns ?
 		       WHY_HELD_GAP :
 		       "no recording of nosnoop watch shows the device over --min-overlap of the candidate";
-	if (d->watched < 2 || (double)s->unbroken_ns < l->cfg->threshold[RULE_T_min_overlap] * 1e9)
+	if (!s->unbroken_ns || (double)s->unbroken_ns < l->cfg->threshold[RULE_T_min_overlap] * 1e9)
 		return TRI_UNKNOWN;
 	*why = WHY_HELD_UNHEARD;
 	if (d->unheard || s->events_lost)

@@ -3,11 +3,9 @@
 #include "advise_side.h"
 
 #include <errno.h>
-#include <linux/pci_regs.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../bpf/dmalog_abi.h"
 #include "../lib/log.h"
 
 #define NSEC_PER_SEC 1000000000LL
@@ -150,21 +148,6 @@ void side_dev_seen_set(struct adv_dev *d)
 	side_dev_can(d, true);
 }
 
-/* After a reset the bit is 1 (PCIe Base Specification, Device Control Register) until the kernel blocks it again. */
-void side_dev_event(struct adv_dev *d, uint64_t op, uint64_t before, uint64_t after)
-{
-	bool again = op == DMALOG_OP_REASSERT;
-
-	if (op == DMALOG_OP_BLOCK || again)
-		d->blocking_ops++;
-	else
-		d->let_go = true;
-	if ((after | (again ? 0 : before)) & PCI_EXP_DEVCTL_NOSNOOP_EN)
-		d->set++;
-	if ((after | before) & PCI_EXP_DEVCTL_NOSNOOP_EN)
-		side_dev_can(d, true);
-}
-
 int side_dev_proof(struct adv_dev *d, const char *proof)
 {
 	return d->proof && strcmp(d->proof, proof) <= 0 ? 0 : side_text(&d->proof, proof);
@@ -219,6 +202,7 @@ void side_dev_box(struct adv_dev *d, struct adv_when when, int box)
 	int newer = when_cmp(when, d->boxed);
 
 	d->enforced |= box <= 2;
+	d->was_box3 |= box == 3;
 	if (newer < 0 || (!newer && box >= d->box))
 		return;
 	d->boxed = when;
@@ -312,6 +296,7 @@ void side_free(struct adv_side *s)
 			free(s->devs[i].stays[k].vm_id);
 		free(s->devs[i].stays);
 	}
+	free(s->events);
 	free(s->vms);
 	free(s->devs);
 	free(s->files);
@@ -611,11 +596,10 @@ int side_read(struct adv_side *s, const char *const *paths, size_t n, uint64_t m
 	}
 	if (!err)
 		err = find_window(s, min_overlap_ns);
-	/* Of a device that wbinvdtop lists with no VM it tells events alone. */
-	for (int watch = 1; watch >= 0; watch--)
-		for (size_t i = 0; !err && i < n; i++)
-			if (s->files[i].is_watch == watch)
-				err = recording_read(s, &s->files[i]);
+	for (size_t i = 0; !err && i < n; i++)
+		err = recording_read(s, &s->files[i]);
+	if (!err)
+		err = side_events_apply(s);
 	find_unbroken(s);
 	sort(s);
 	if (!err)

@@ -26,6 +26,7 @@ struct line {
 	const json_t *root;
 	const json_t *requests; /* NULL: it has none */
 	int64_t wall_ns;
+	uint64_t time_ns, interval_ns;
 	struct adv_when when;
 	uint64_t covered_ns; /* of the time in common, by watch */
 	bool watched;	     /* by watch; list sees one moment */
@@ -134,7 +135,7 @@ static int read_bit(struct jread *j, const json_t *obj, int box, struct adv_dev 
 	if (err)
 		return err;
 	/* A function that sleeps makes no accesses: what was last read still holds. */
-	d->slept_set |= asleep && bit == 0;
+	d->was_set |= asleep && bit == 0;
 	if (asleep)
 		d->asleep++;
 	else
@@ -370,6 +371,7 @@ static int read_requests(struct jread *j, const json_t *requests, const json_t *
 static int read_flush(struct jread *j, struct line *l, const json_t *obj, size_t nr)
 {
 	uint64_t start = 0, ns = 0;
+	int64_t start_ns, end_ns;
 	struct adv_vm *vm = NULL;
 	bool no_start, null;
 	char *id = NULL, *name = NULL;
@@ -394,15 +396,19 @@ static int read_flush(struct jread *j, struct line *l, const json_t *obj, size_t
 		side_vm_seen(l->s, vm, l->wall_ns);
 	if (err || !vm || !l->in_common)
 		return err;
+	start_ns = l->wall_ns - (int64_t)l->interval_ns;
+	if (start_ns < l->s->from_ns)
+		start_ns = l->s->from_ns;
+	end_ns = l->wall_ns < l->s->to_ns ? l->wall_ns : l->s->to_ns;
 	if (vm->line == l->s->lines)
 		return jread_bad(j, "%sid is there twice in this line", j->where);
 	vm->line = l->s->lines;
 	if (ns > LIMIT || vm->flush_ns > LIMIT)
 		return jread_bad(j, "%sflush_ns is absurd", j->where);
-	if (!vm->flush_first_ns || l->wall_ns < vm->flush_first_ns)
-		vm->flush_first_ns = l->wall_ns;
-	if (l->wall_ns > vm->flush_last_ns)
-		vm->flush_last_ns = l->wall_ns;
+	if (!vm->flush_first_ns || start_ns < vm->flush_first_ns)
+		vm->flush_first_ns = start_ns;
+	if (end_ns > vm->flush_last_ns)
+		vm->flush_last_ns = end_ns;
 	vm->flush_span_ns += l->covered_ns;
 	vm->flush_lost |= l->maps_lost;
 	vm->flush_gap |= null;
@@ -436,7 +442,6 @@ static int read_watched(struct jread *j, const json_t *obj, struct adv_dev *d)
 	d->unheard |= no_changes || no_set || no_ops;
 	if (ops > d->ops)
 		d->ops = ops;
-	d->watched++;
 	return err;
 }
 
@@ -447,8 +452,7 @@ static int read_function(struct jread *j, struct line *l, const json_t *obj, siz
 
 	if (!err && d && l->watched)
 		err = read_watched(j, obj, d);
-	/* A line has all requests of its interval, some of which were in the time in common, or may have been. */
-	if (!err && d && l->requests && (l->covered_ns || l->when.rank == WHEN_INSIDE))
+	if (!err && d && l->requests && l->in_common)
 		err = read_requests(j, l->requests, obj, d);
 	return err;
 }
@@ -457,22 +461,40 @@ static int read_event(struct jread *j, struct line *l, const json_t *obj, size_t
 {
 	const char *kind = json_string_value(json_object_get(obj, "kind"));
 	const char *bdf = json_string_value(json_object_get(obj, "device"));
-	struct adv_dev *d = bdf ? side_find_dev(l->s, bdf) : NULL;
-	uint64_t op = 0, before = 0, after = 0;
+	struct dmalog_event e = { .kind = DMALOG_NO_SNOOP };
+	uint64_t time_ns = 0, box = 0, op = 0, before = 0, after = 0;
+	struct adv_dev *d;
 	bool null;
 	int err;
 
 	(void)nr;
-	if (!d || !kind || strcmp(kind, dmalog_kind_name(DMALOG_NO_SNOOP)))
+	if (kind && !strcmp(kind, dmalog_kind_name(DMALOG_BOX)))
+		e.kind = DMALOG_BOX;
+	else if (!kind || strcmp(kind, dmalog_kind_name(DMALOG_NO_SNOOP)))
 		return 0;
-	err = jread_u64(j, obj, "op", 0, UINT32_MAX, &op);
+	if (!bdf)
+		return 0;
+	snprintf(e.dev, sizeof(e.dev), "%s", bdf);
+	err = read_count(j, obj, "time_ns", &time_ns, &null);
+	if (!err && e.kind == DMALOG_BOX)
+		err = jread_u64(j, obj, "box", 0, 4, &box);
+	else if (!err)
+		err = jread_u64(j, obj, "op", 0, UINT32_MAX, &op);
 	if (!err)
 		err = read_count(j, obj, "before", &before, &null);
 	if (!err)
 		err = read_count(j, obj, "after", &after, &null);
-	if (!err)
-		side_dev_event(d, op, before, after);
-	return err;
+	if (err)
+		return err;
+	e.time_ns = time_ns;
+	e.box = box;
+	e.op = op;
+	e.before = before;
+	e.after = after;
+	d = side_find_dev(l->s, bdf);
+	if (d && e.kind == DMALOG_NO_SNOOP && (op == DMALOG_OP_BLOCK || op == DMALOG_OP_REASSERT))
+		d->blocking_ops++;
+	return side_event(l->s, &e, l->wall_ns, l->time_ns);
 }
 
 static int read_head(struct jread *j, struct line *l)
@@ -555,7 +577,6 @@ int side_watch_line(struct adv_side *s, const char *text, size_t len, char **err
 	struct jread j = { 0 };
 	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 	struct line l = { .s = s, .root = root, .requests = json_object_get(root, "requests") };
-	uint64_t time_ns, interval_ns = 0;
 	bool null;
 	int err;
 
@@ -564,15 +585,15 @@ int side_watch_line(struct adv_side *s, const char *text, size_t len, char **err
 	else
 		err = jread_time(&j, root, "time", &l.wall_ns);
 	if (!err)
-		err = read_count(&j, root, "time_ns", &time_ns, &null);
+		err = read_count(&j, root, "time_ns", &l.time_ns, &null);
 	if (!err)
-		err = read_count(&j, root, "interval_ns", &interval_ns, &null);
+		err = read_count(&j, root, "interval_ns", &l.interval_ns, &null);
 	l.watched = is_command(root, "watch");
 	if (!err && l.watched)
-		l.covered_ns = side_watched(s, l.wall_ns, time_ns, interval_ns);
+		l.covered_ns = side_watched(s, l.wall_ns, l.time_ns, l.interval_ns);
 	l.when = side_when(s, l.wall_ns, l.watched);
-	/* A moment, as the first line is, takes no time. */
-	l.in_common = !interval_ns || (l.wall_ns >= s->from_ns && l.wall_ns <= s->to_ns);
+	/* All of a line whose interval has some of that time: what it counts may be of that. */
+	l.in_common = l.covered_ns || l.when.rank == WHEN_INSIDE;
 	if (!err)
 		err = read_frame(&j, &l);
 	json_decref(root);

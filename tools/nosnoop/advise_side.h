@@ -6,6 +6,7 @@
 #ifndef ADVISE_SIDE_H
 #define ADVISE_SIDE_H
 
+#include "../../bpf/dmalog_abi.h"
 #include "advise.h"
 
 /* --- advise_join.c --------------------------------------------------------- */
@@ -29,9 +30,6 @@ void side_dev_can(struct adv_dev *d, bool can);
 
 /* At a reading, or between two. */
 void side_dev_seen_set(struct adv_dev *d);
-
-/* An operation of VFIO on the bit: DMALOG_OP_*, and Device Control before and after it. */
-void side_dev_event(struct adv_dev *d, uint64_t op, uint64_t before, uint64_t after);
 
 /* The text of a proof; of several, the same one in whatever order they come. */
 int side_dev_proof(struct adv_dev *d, const char *proof);
@@ -90,6 +88,17 @@ int side_stays_read(struct adv_side *s, int64_t wall_ns);
 
 /* A recording of either kind ends.  Of its stays those are kept that have something of the time in common. */
 void side_stays_end(struct adv_side *s);
+
+/* --- advise_event.c -------------------------------------------------------- */
+
+/*
+ * Keeps an event, if it is one that matters; wall_ns, time_ns: of the line that
+ * has it, by both clocks.  0 or -ENOMEM.
+ */
+int side_event(struct adv_side *s, const struct dmalog_event *e, int64_t wall_ns, uint64_t time_ns);
+
+/* When all recordings are read: what events say of devices that any of them has.  0 or -ENOMEM. */
+int side_events_apply(struct adv_side *s);
 
 /* --- advise_top.c ---------------------------------------------------------- */
 

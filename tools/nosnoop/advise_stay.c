@@ -78,6 +78,7 @@ static void keep_in_common(const struct adv_side *s, struct adv_dev *d)
 			continue;
 		}
 		stay->mute = !d->owner_told;
+		stay->moment = s->here_first_ns == s->here_last_ns;
 		d->stays[n++] = *stay;
 	}
 	d->nr_stays = n;

@@ -54,8 +54,16 @@ static int add_device(const struct top *t, int64_t wall_ns, const struct wb_vm *
 			return -ENOMEM;
 		break;
 	case DEV_NO_SNOOP_UNKNOWN:
-		d->unread++;
+		d->top_unread = true;
 		break;
+	}
+	/* What its box follows from may not be the kernel's word, so that it counts against the device alone. */
+	if (w->certain && (w->box == 1 || w->box == 3)) {
+		d->was_box3 |= w->box == 3;
+		if (!d->able_from_ns || wall_ns < d->able_from_ns)
+			d->able_from_ns = wall_ns;
+		if (wall_ns > d->able_to_ns)
+			d->able_to_ns = wall_ns;
 	}
 	err = side_dev_owner(d, side_when(s, wall_ns, true), vm->id, vm->start);
 	return err ? err : side_dev_stay(s, d, wall_ns, vm->id, vm->start, BOX_UNTOLD);
@@ -198,15 +206,13 @@ static void add_gap(const struct top *t, const struct wb_snapshot *snap)
 		t->s->vms[i].now.gap |= t->s->vms[i].now.seen;
 }
 
-static void add_events(const struct top *t, const struct wb_snapshot *snap)
+static int add_events(const struct top *t, const struct wb_snapshot *snap)
 {
-	for (size_t i = 0; i < snap->nr_events; i++) {
-		const struct dmalog_event *e = &snap->events[i];
-		struct adv_dev *d = e->kind == DMALOG_NO_SNOOP ? side_find_dev(t->s, e->dev) : NULL;
+	int err = 0;
 
-		if (d)
-			side_dev_event(d, e->op, e->before, e->after);
-	}
+	for (size_t i = 0; !err && i < snap->nr_events; i++)
+		err = side_event(t->s, &snap->events[i], snap->wall_ns, snap->time_ns);
+	return err;
 }
 
 static int add_snapshot(struct top *t, const struct wb_snapshot *snap)
@@ -224,7 +230,8 @@ static int add_snapshot(struct top *t, const struct wb_snapshot *snap)
 		err = add_vm(t, snap, &snap->vms[i], inside);
 	if (!err)
 		err = side_stays_read(t->s, snap->wall_ns);
-	add_events(t, snap);
+	if (!err)
+		err = add_events(t, snap);
 	return err;
 }
 
