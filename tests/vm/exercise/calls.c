@@ -140,7 +140,7 @@ void do_get_device(void)
 	int fd = ioctl(some_file(GROUP), VFIO_GROUP_GET_DEVICE_FD, some_device());
 
 	judge(GET_DEVICE_FD, fd < 0 ? errno : 0,
-	      ERRORS(EINVAL, EFAULT, ENODEV, EPERM, EBUSY, EOPNOTSUPP, EADDRINUSE, ENOENT));
+	      ERRORS(EINVAL, EFAULT, ENODEV, EPERM, EBUSY, EOPNOTSUPP, EADDRINUSE, ENOENT, EAGAIN));
 	if (fd >= 0)
 		put_file(GROUP_DEVICE, below(SLOTS), fd);
 }
