@@ -139,3 +139,11 @@ want_kernel() {
 		done_testing
 	done
 }
+
+# want_btf NAME KERNEL: the same where it has none, without which the tools see nothing live: one that checks itself
+want_btf() {
+	[[ $2 == */* ]] || grep -q '^CONFIG_DEBUG_INFO_BTF=y' "$("$GET_KERNEL" config "$2")" || {
+		skip "$1" "$2 is built without BTF"
+		done_testing
+	}
+}

@@ -101,7 +101,10 @@ host() {
 	all_of "$@" --snoop-control off --device e1000e
 }
 
-[[ ! ${SERIES_KERNEL-} ]] || want_kernel "a Linux guest" "$SERIES_KERNEL"
+if [[ ${SERIES_KERNEL-} ]]; then
+	want_kernel "a Linux guest" "$SERIES_KERNEL"
+	want_btf "a Linux guest" "$SERIES_KERNEL"
+fi
 # Made here, as what is written in a VM vanishes with it.
 "$TOP/scripts/guest" --prepare >/dev/null || exit
 if [[ ${SERIES_KERNEL-} ]]; then

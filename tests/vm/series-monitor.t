@@ -270,6 +270,8 @@ fi
 
 helper ncdma
 helper several
+want_kernel "wbinvdtop on the series" "$KERNEL"
+want_btf "wbinvdtop on the series" "$KERNEL"
 all_of "$KERNEL" series -k "$KERNEL" ${MODULES:+-M "$MODULES"} -c 2 --tcg single --iommu intel --snoop-control off \
 	--device e1000e,bus=pcie.0
 all_of stock-6.12 stock -k stock-6.12 -c 1

@@ -390,6 +390,7 @@ inside() {
 [[ ${1:-} != --inside ]] || inside "$2"
 
 want_kernel "nosnoop on the series" "$KERNEL"
+want_btf "nosnoop on the series" "$KERNEL"
 helper ncdma || fail "the program that holds the functions compiles"
 mkdir -p "$BINARIES/bench"
 ok "mapcost.c compiles" "${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror "$TOP/scripts/bench/mapcost.c" \
