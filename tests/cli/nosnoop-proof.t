@@ -135,6 +135,24 @@ for box in 1 3; do
 	top_rec $LATER 100 0 0 "{devices: [$(device 0000:01:00.0 $box)]}" >"$TMP/rec"
 	orders_of_two "or wbinvdtop knows it to be in box $box" 'unproven medium' held rec
 done
+# Readings are judged as events are: before it is blocked, and when its VM has ended, a device is what it is.
+in_box3() {
+	device 0000:01:00.0 3 | jq -c '.no_snoop = "enabled"'
+}
+top_lines $((LATER - 50)) 31 10 0 0 "{devices: [if \$i < 5 or \$i > 16 then $(in_box3) else $(device 0000:01:00.0 4) end]}" >"$TMP/rec"
+orders_of_two 'in box 3 before and after it was watched' 'safe high' held rec
+top_lines $((LATER - 50)) 31 10 0 0 "{devices: [if \$i == 9 then $(in_box3) else $(device 0000:01:00.0 4) end]}" >"$TMP/rec"
+orders_of_two 'but not while it was' 'unproven high' held rec
+for at in 50 500; do
+	watch_lines $((LATER + at)) 1 1 '[dev + {blocked: false, no_snoop_operations: 0}]' | jq -c "$LIST" >"$TMP/rec"
+	orders_of_two "listed as able after $at s" "$([[ $at == 50 ]] && echo 'unproven high' || echo 'safe high')" held rec
+done
+watch_lines $((LATER + 500)) 1 1 '[dev + {suspended: true, no_snoop: null}]' | jq -c "$LIST" >"$TMP/rec"
+orders_of_two 'listed as asleep' 'safe high' held rec
+watch_lines $LATER 11 10 '[dev]' >"$TMP/rec"
+advise --baseline "$TMP/able" --candidate "$TMP/rec"
+like 'a kernel that tells of no block' "$(input block_held) $(input block_held source)" '^null .* do not tell of VFIO'
+
 for kind in vf integrated display; do
 	watch_lines $LATER 11 10 "[$BLOCKED + {kind: \"$kind\"}]" >"$TMP/rec"
 	r5 "a block of a device that need not obey it: $kind" 'unproven high' --candidate "$TMP/rec"
@@ -176,6 +194,16 @@ watch_lines $T 3 50 '[dev + {snoop_control: true, domain: {box: 3}}]' "$VMS" | j
 r4 'in box 1 between the lines' 'keep-1 low' --baseline "$TMP/top" --baseline "$TMP/rec"
 like 'and why' "$(input f source)" 'was blocked'
 
+advise --baseline "$TMP/both2" --baseline "$TMP/list" --ab "$TMP/ab"
+is 'no recording of nosnoop: why M is not known' "$(input m source)" "no nosnoop recording of the device's VM"
+# A VM that comes while the recording goes on, where another one had the device.
+watch_lines $T 121 1 '[dev + {snoop_control: true} + (if $i < 20 then {vm: {id: "90-9", start: 4000, name: "old"}, domain: {box: 1}} else {domain: {box: 3}} end)]' \
+	'{vms: [if $i < 20 then {id: "90-9", start: 4000, name: "old", flush_ns: 0} else {id: "100-9", start: 5000, name: "web01", flush_ns: 0} end]}' >"$TMP/rec"
+top_lines $T 13 10 100000000 0 '{}' '{vms: []}' >"$TMP/without"
+top_lines $T 13 10 100000000 0 >"$TMP/within"
+{ head -n 2 "$TMP/without" && tail -n +3 "$TMP/within"; } >"$TMP/late"
+r4 'a VM that was started anew' '1-to-3-pays high' --baseline "$TMP/late" --baseline "$TMP/rec"
+
 # Few readings: one before and one behind the time in common tell it if they tell the same.
 top_rec $((T + 300)) 200 4000000000 0 >"$TMP/between"
 watch_lines $T 2 1000 '[dev + {snoop_control: true, domain: {box: 3}}]' "$VMS" >"$TMP/rec"
@@ -207,6 +235,11 @@ watch_lines $LATER 11 10 '[unable]' "$VMS" >"$TMP/later"
 fixture 'a candidate of nosnoop alone' 'R1 kernel-waste high' --baseline "$TMP/top" --baseline "$TMP/unable" --candidate "$TMP/later"
 is 'and its cost' "$(input f)" 0.5
 
+head -n 1 "$TMP/later" >"$TMP/line"
+jq -c "$LIST" "$TMP/line" >"$TMP/list"
+for moment in line list; do
+	fixture "a candidate that is a $moment" 'R1 kernel-waste high' --baseline "$TMP/top" --baseline "$TMP/unable" --candidate "$TMP/$moment"
+done
 watch_lines $LATER 11 10 "[unable, dev + $OTHER]" "$VMS" >"$TMP/later"
 advise --baseline "$TMP/top" --baseline "$TMP/unable" --candidate "$TMP/later" -D 0000:01:00.0
 is 'what the candidate has beside it counts all the same' "$(input only_unable) $(jq -r '.devices[0].notes[]' "$TMP/advice" | grep -c '0000:02:00\.0 stays')" 'no 1'

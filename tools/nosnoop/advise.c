@@ -67,7 +67,7 @@ static enum tri seen_set(const struct adv_dev *d)
 {
 	if (d->set || d->was_set)
 		return TRI_YES;
-	return d->clear && !d->unread && !d->asleep && !d->top_unread ? TRI_NO : TRI_UNKNOWN;
+	return d->clear && !d->unread && !d->asleep && !d->else_unread ? TRI_NO : TRI_UNKNOWN;
 }
 
 static bool differ(const char *a, const char *b)
@@ -178,6 +178,8 @@ static const char *why_no_box3(const struct advice_list *l, const struct advice 
 		return NULL;
 	if (a->vm->was_coherent)
 		return WHY_COHERENT;
+	if (flushes && !a->vm->flush_first_ns)
+		return NULL;
 	why = flushes ? advice_not_box3(l, d, a->vm, a->vm->flush_first_ns, a->vm->flush_last_ns) :
 			advice_not_box3(l, d, a->vm, a->vm->times.from_wall_ns,
 					a->vm->times.to_wall_ns);
@@ -343,7 +345,7 @@ static void fill_case(const struct advice_list *l, struct advice *a, const struc
 	else
 		c->in[RULE_iommu].source =
 			worse->blocks_differ ? WHY_IOMMU_DIFFERS : "the recordings do not tell it";
-	set_tri(c, RULE_only_unable, advice_only_unable(l, a->base_vm, a->cand_vm),
+	set_tri(c, RULE_only_unable, advice_only_unable(l, a->base_vm, a->cand_vm, a->vm),
 		"the devices of its VM",
 		"not all devices of its VM are known to be able or unable, or its state is not known");
 	set_tri(c, RULE_alone, worse->alone, by_static, by_none);

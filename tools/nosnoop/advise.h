@@ -113,12 +113,11 @@ struct adv_dev {
 	size_t first_stay;			 /* of the recording at hand */
 	bool owner_told;			 /* in some line of that, at any time */
 	unsigned int set, clear, asleep, unread; /* readings of the bit */
-	bool top_unread;			 /* wbinvdtop could not read it */
+	bool else_unread; /* in a reading that is no line of watch it could not be read, or the function slept */
 	bool was_set; /* it was set at a time that no line tells: asleep, or before it was blocked */
-	int64_t able_from_ns,
-		able_to_ns; /* when wbinvdtop had it in box 1 or 3 for certain; 0: never */
 	unsigned int blocked, unblocked; /* readings of VFIO's state */
 	unsigned int lines;		 /* of nosnoop's recordings that have it */
+	unsigned int watch_lines;	 /* of these, of nosnoop watch */
 	unsigned int line;		 /* the last of adv_side.lines that has it */
 	bool distrusted; /* the kernel reported it as able although VFIO blocked the bit */
 	bool let_go; /* between lines the bit was set, it changed, or VFIO was told not to block */
@@ -185,9 +184,10 @@ struct adv_side {
 	struct adv_event *events; /* of devices that other recordings may tell of first */
 	size_t nr_events;
 	size_t next_dev; /* the one behind the last that was told: lines have them in one order */
-	int64_t from_ns, to_ns; /* time in common */
-	unsigned int cpus;	/* the fewest that any line tells; 0: no recording tells */
-	unsigned int lines;	/* of nosnoop's recordings that were taken */
+	int64_t from_ns, to_ns;	  /* time in common */
+	unsigned int cpus;	  /* the fewest that any line tells; 0: no recording tells */
+	unsigned int lines;	  /* of nosnoop's recordings that were taken */
+	unsigned int watch_lines; /* of these, of nosnoop watch */
 	struct adv_track track;
 	int64_t here_first_ns, here_last_ns; /* readings of the recording at hand; 0: none */
 	int64_t here_since_ns;		     /* its first line, or the one behind its last gap */

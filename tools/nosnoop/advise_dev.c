@@ -67,7 +67,7 @@ static void join_candidate(struct adv_dev *d, const struct adv_dev *cand)
 	d->clear += cand->clear;
 	d->unread += cand->unread;
 	d->asleep += cand->asleep;
-	d->top_unread |= cand->top_unread;
+	d->else_unread |= cand->else_unread;
 	d->was_set |= cand->was_set;
 	d->enforced |= cand->enforced;
 	/* A proof in one side and a set bit in the other were refused. */
@@ -213,9 +213,9 @@ enum tri advice_blocked(const struct advice_list *l, const struct adv_dev *d,
 	return blocked == TRI_UNKNOWN ? advice_joined(l, d)->blocks : blocked;
 }
 
-/* Of one side's devices that the VM ever had. TRI_UNKNOWN also where none of them was there all through. */
+/* Of one side's devices that the VM ever had.  all_through: TRI_UNKNOWN also where none of them was there so. */
 static enum tri devices_unable(const struct advice_list *l, const struct adv_side *s,
-			       const struct adv_vm *vm)
+			       const struct adv_vm *vm, bool all_through)
 {
 	int64_t from_ns = vm->times.seen ? vm->times.from_wall_ns : s->from_ns;
 	int64_t to_ns = vm->times.seen ? vm->times.to_wall_ns : s->to_ns;
@@ -238,11 +238,11 @@ static enum tri devices_unable(const struct advice_list *l, const struct adv_sid
 			answer = TRI_UNKNOWN;
 		stayed |= advice_stayed(d, vm, from_ns, to_ns);
 	}
-	return stayed ? answer : TRI_UNKNOWN;
+	return stayed || !all_through ? answer : TRI_UNKNOWN;
 }
 
 enum tri advice_only_unable(const struct advice_list *l, const struct adv_vm *base,
-			    const struct adv_vm *cand)
+			    const struct adv_vm *cand, const struct adv_vm *cost)
 {
 	enum tri answer;
 
@@ -250,9 +250,9 @@ enum tri advice_only_unable(const struct advice_list *l, const struct adv_vm *ba
 		return TRI_UNKNOWN;
 	if (base->noncoherent == TRI_NO)
 		return TRI_NO;
-	answer = devices_unable(l, l->base, base);
+	answer = devices_unable(l, l->base, base, true);
 	if (cand)
-		answer = worse_tri(answer, devices_unable(l, l->cand, cand), TRI_NO);
+		answer = worse_tri(answer, devices_unable(l, l->cand, cand, cand == cost), TRI_NO);
 	return answer;
 }
 
@@ -260,6 +260,8 @@ enum tri advice_only_unable(const struct advice_list *l, const struct adv_vm *ba
 static bool counts(const struct adv_stay *s, const struct adv_vm *vm, int64_t from_ns,
 		   int64_t to_ns)
 {
+	if (from_ns < vm->first_ns)
+		from_ns = vm->first_ns;
 	if (vm->alive_ns && to_ns > vm->alive_ns)
 		to_ns = vm->alive_ns;
 	return s->to_ns >= from_ns && s->from_ns <= to_ns;
@@ -350,6 +352,9 @@ enum tri advice_block_held(const struct advice_list *l, const struct adv_dev *d,
 	*why = WHY_HELD_KERNEL;
 	if (!advice_same(l->base->kernel, s->kernel))
 		return TRI_UNKNOWN;
+	*why = WHY_HELD_NO_BLOCK;
+	if (!d->blocked && !d->unblocked && !d->let_go)
+		return TRI_UNKNOWN;
 	if (d->unblocked || d->set || d->let_go)
 		return TRI_NO;
 	*why = WHY_HELD_DISTRUSTED;
@@ -370,8 +375,8 @@ enum tri advice_block_held(const struct advice_list *l, const struct adv_dev *d,
 	if (d->asleep)
 		return TRI_UNKNOWN;
 	*why = WHY_HELD_UNREAD;
-	if (d->unread || d->lines != s->lines)
+	if (d->unread || d->watch_lines != s->watch_lines)
 		return TRI_UNKNOWN;
-	*why = "the candidate's recordings do not tell it";
-	return d->blocked && d->blocked == s->lines ? TRI_YES : TRI_UNKNOWN;
+	*why = WHY_HELD_NO_BLOCK;
+	return d->blocked && d->blocked == s->watch_lines ? TRI_YES : TRI_UNKNOWN;
 }

@@ -35,9 +35,12 @@ bool advice_stayed(const struct adv_dev *d, const struct adv_vm *vm, int64_t fro
 enum tri advice_blocked(const struct advice_list *l, const struct adv_dev *d,
 			const struct adv_vm *vm);
 
-/* Whether the VM is non-coherent for the sake of devices alone that are proven unable.  cand: whose cost it is. */
+/*
+ * Whether the VM is non-coherent for the sake of devices alone that are proven unable, in either side; cost: the
+ * one of the two whose cost counts.
+ */
 enum tri advice_only_unable(const struct advice_list *l, const struct adv_vm *base,
-			    const struct adv_vm *cand);
+			    const struct adv_vm *cand, const struct adv_vm *cost);
 
 /* Why the VM's cost in that time is not what the device costs in box 3; NULL: it is. */
 const char *advice_not_box3(const struct advice_list *l, const struct adv_dev *d,

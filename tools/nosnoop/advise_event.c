@@ -37,14 +37,21 @@ int side_event(struct adv_side *s, const struct dmalog_event *e, int64_t wall_ns
 	return 0;
 }
 
-/* In some of that time nosnoop watch recorded, without a gap. */
-static bool was_watched(const struct adv_side *s, int64_t from_ns, int64_t to_ns)
+bool side_was_watched(const struct adv_side *s, int64_t wall_ns)
 {
 	for (size_t i = 0; i < s->nr_files; i++)
-		if (s->files[i].unbroken_ns && s->files[i].from_ns <= to_ns &&
-		    from_ns <= s->files[i].to_ns)
+		if (s->files[i].unbroken_ns && s->files[i].from_ns <= wall_ns &&
+		    wall_ns <= s->files[i].to_ns)
 			return true;
 	return false;
+}
+
+/* As long as nobody watched how it stayed blocked it may be set, and that is no fault. */
+void side_dev_found_set(const struct adv_side *s, struct adv_dev *d, int64_t wall_ns)
+{
+	d->was_set = true;
+	d->set += side_was_watched(s, wall_ns);
+	side_dev_can(d, true);
 }
 
 /* All ones are an error. */
@@ -60,7 +67,7 @@ static bool is_set(uint64_t devctl)
  */
 static void apply_operation(const struct adv_side *s, const struct adv_event *e, struct adv_dev *d)
 {
-	bool watched = was_watched(s, e->wall_ns, e->wall_ns);
+	bool watched = side_was_watched(s, e->wall_ns);
 	bool blocks = e->op == DMALOG_OP_BLOCK || e->op == DMALOG_OP_REASSERT;
 	bool of_end = e->op == DMALOG_OP_CLOSE && !watched;
 
@@ -80,7 +87,7 @@ static int apply_box(const struct adv_side *s, const struct adv_event *e, struct
 {
 	struct adv_stay *grown, *stay;
 
-	d->distrusted |= (e->box == 1 || e->box == 3) && was_watched(s, e->wall_ns, e->wall_ns);
+	d->distrusted |= (e->box == 1 || e->box == 3) && side_was_watched(s, e->wall_ns);
 	if (e->wall_ns < s->from_ns || e->wall_ns > s->to_ns)
 		return 0;
 	grown = side_grow(d->stays, &d->nr_stays, sizeof(*grown));
@@ -99,11 +106,6 @@ int side_events_apply(struct adv_side *s)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < s->nr_devs; i++) {
-		struct adv_dev *d = &s->devs[i];
-
-		d->distrusted |= d->able_to_ns && was_watched(s, d->able_from_ns, d->able_to_ns);
-	}
 	for (size_t i = 0; !err && i < s->nr_events; i++) {
 		const struct adv_event *e = &s->events[i];
 		struct adv_dev *d = side_find_dev(s, e->bdf);

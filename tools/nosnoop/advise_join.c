@@ -596,8 +596,11 @@ int side_read(struct adv_side *s, const char *const *paths, size_t n, uint64_t m
 	}
 	if (!err)
 		err = find_window(s, min_overlap_ns);
-	for (size_t i = 0; !err && i < n; i++)
-		err = recording_read(s, &s->files[i]);
+	/* What was seen at a moment depends on whether somebody watched then. */
+	for (int watch = 1; watch >= 0; watch--)
+		for (size_t i = 0; !err && i < n; i++)
+			if ((s->files[i].is_watch && !s->files[i].is_list) == watch)
+				err = recording_read(s, &s->files[i]);
 	if (!err)
 		err = side_events_apply(s);
 	find_unbroken(s);

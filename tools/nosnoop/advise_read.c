@@ -124,7 +124,19 @@ static int read_ability(struct jread *j, const json_t *obj, struct adv_dev *d)
 	return can ? 0 : read_proof(j, obj, d);
 }
 
-static int read_bit(struct jread *j, const json_t *obj, int box, struct adv_dev *d)
+/* A reading by list: as one by wbinvdtop it is of no time.  bit: as in read_bit(), -1 also of one that sleeps. */
+static void note_moment(const struct line *l, struct adv_dev *d, int bit)
+{
+	if (bit < 0)
+		d->else_unread = true;
+	else if (bit == 0)
+		side_dev_found_set(l->s, d, l->wall_ns);
+	else
+		d->clear++;
+}
+
+static int read_bit(struct jread *j, const struct line *l, const json_t *obj, int box,
+		    struct adv_dev *d)
 {
 	static const char *const words[] = { "enabled", "disabled", "hardwired0", NULL };
 	bool asleep = false;
@@ -136,17 +148,22 @@ static int read_bit(struct jread *j, const json_t *obj, int box, struct adv_dev 
 		return err;
 	/* A function that sleeps makes no accesses: what was last read still holds. */
 	d->was_set |= asleep && bit == 0;
-	if (asleep)
+	if (!l->watched)
+		note_moment(l, d, asleep ? -1 : bit);
+	else if (asleep)
 		d->asleep++;
 	else
 		*(bit < 0 ? &d->unread : bit == 0 ? &d->set : &d->clear) += 1;
 	if (bit == 0)
 		side_dev_can(d, true);
+	d->watch_lines += l->watched;
 	if (!json_object_get(obj, "blocked"))
 		return 0;
 	err = jread_bool_null(j, obj, "blocked", &blocked);
-	if (!err && blocked >= 0)
-		*(blocked ? &d->blocked : &d->unblocked) += 1;
+	if (!err && blocked > 0)
+		d->blocked += l->watched;
+	else if (!err && !blocked)
+		d->unblocked += l->watched || side_was_watched(l->s, l->wall_ns);
 	d->distrusted |= !err && blocked > 0 && (box == 1 || box == 3);
 	return err;
 }
@@ -290,7 +307,7 @@ static int read_device(struct jread *j, const struct line *l, const json_t *obj,
 	if (!err)
 		err = read_box(j, l, obj, nr, d, &box);
 	if (!err)
-		err = read_bit(j, obj, box, d);
+		err = read_bit(j, l, obj, box, d);
 	if (!err)
 		err = read_owner(j, l, obj, box, d);
 	*out = d;
@@ -557,6 +574,7 @@ static int read_frame(struct jread *j, struct line *l)
 	if (err)
 		return err;
 	l->s->lines++;
+	l->s->watch_lines += l->watched;
 	err = each_element(j, l, "functions", true, read_function);
 	if (!err && l->watched)
 		err = side_stays_read(l->s, l->wall_ns);

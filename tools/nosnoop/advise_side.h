@@ -97,6 +97,12 @@ void side_stays_end(struct adv_side *s);
  */
 int side_event(struct adv_side *s, const struct dmalog_event *e, int64_t wall_ns, uint64_t time_ns);
 
+/* Whether a recording of nosnoop watch that was read has that moment, and no gap. */
+bool side_was_watched(const struct adv_side *s, int64_t wall_ns);
+
+/* A reading that is no line of watch found the bit set. */
+void side_dev_found_set(const struct adv_side *s, struct adv_dev *d, int64_t wall_ns);
+
 /* When all recordings are read: what events say of devices that any of them has.  0 or -ENOMEM. */
 int side_events_apply(struct adv_side *s);
 

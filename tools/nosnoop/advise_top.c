@@ -42,7 +42,7 @@ static int add_device(const struct top *t, int64_t wall_ns, const struct wb_vm *
 		side_dev_blocks(d, w->snoop_control);
 	switch (w->no_snoop) {
 	case DEV_NO_SNOOP_ENABLED:
-		side_dev_seen_set(d);
+		side_dev_found_set(s, d, wall_ns);
 		break;
 	case DEV_NO_SNOOP_DISABLED:
 		d->clear++;
@@ -54,17 +54,12 @@ static int add_device(const struct top *t, int64_t wall_ns, const struct wb_vm *
 			return -ENOMEM;
 		break;
 	case DEV_NO_SNOOP_UNKNOWN:
-		d->top_unread = true;
+		d->else_unread = true;
 		break;
 	}
 	/* What its box follows from may not be the kernel's word, so that it counts against the device alone. */
-	if (w->certain && (w->box == 1 || w->box == 3)) {
-		d->was_box3 |= w->box == 3;
-		if (!d->able_from_ns || wall_ns < d->able_from_ns)
-			d->able_from_ns = wall_ns;
-		if (wall_ns > d->able_to_ns)
-			d->able_to_ns = wall_ns;
-	}
+	d->was_box3 |= w->certain && w->box == 3;
+	d->distrusted |= w->certain && (w->box == 1 || w->box == 3) && side_was_watched(s, wall_ns);
 	err = side_dev_owner(d, side_when(s, wall_ns, true), vm->id, vm->start);
 	return err ? err : side_dev_stay(s, d, wall_ns, vm->id, vm->start, BOX_UNTOLD);
 }

@@ -44,7 +44,8 @@
 #define WHY_AB_EMULATED \
 	"the file of policy-ab, measured on an emulated machine, whose times are not those of one"
 
-#define WHY_HELD_KERNEL "the candidate is not known to be of the baseline's kernel"
+#define WHY_HELD_KERNEL	  "the candidate is not known to be of the baseline's kernel"
+#define WHY_HELD_NO_BLOCK "the candidate's recordings do not tell of VFIO's block"
 #define WHY_HELD_DISTRUSTED \
 	"VFIO blocked the bit, and the kernel reports the device as able all the same"
 #define WHY_HELD_GAP \
