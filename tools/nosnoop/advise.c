@@ -201,7 +201,7 @@ static const char *why_no_box3(const struct advice_list *l, const struct advice 
 
 static bool is_same_process(const struct adv_vm *a, const struct adv_vm *b)
 {
-	return a->start == b->start && !strcmp(a->id, b->id);
+	return vm_is(a, b->id, b->start);
 }
 
 /* An id stands in for a name that nobody told. */

@@ -153,7 +153,7 @@ struct adv_clock {
 
 /* The recording of nosnoop watch at hand. */
 struct adv_track {
-	bool begun, gap;
+	bool gap;
 	struct adv_clock clock;
 	unsigned int lines;
 	int64_t from_ns; /* where the first begins */
@@ -228,6 +228,9 @@ struct adv_ab {
 int side_read(struct adv_side *s, const char *const *paths, size_t n, uint64_t min_overlap_ns);
 void side_free(struct adv_side *s);
 struct adv_dev *side_find_dev(const struct adv_side *s, const char *bdf);
+
+/* Whether it is the VM of that id (NULL: none is) and start. */
+bool vm_is(const struct adv_vm *vm, const char *id, uint64_t start);
 struct adv_vm *side_find_vm(const struct adv_side *s, const char *id, uint64_t start);
 
 /* One line of a nosnoop recording; for fuzzing. 0, -EBADMSG with *error set, -ENOMEM. */

@@ -143,14 +143,9 @@ const struct adv_dev *advice_candidate_only(const struct advice_list *l, size_t 
 	return NULL;
 }
 
-static bool is_vm(const char *id, uint64_t start, const struct adv_vm *vm)
-{
-	return id && !strcmp(id, vm->id) && start == vm->start;
-}
-
 static bool is_in(const struct adv_stay *s, const struct adv_vm *vm)
 {
-	return is_vm(s->vm_id, s->vm_start, vm);
+	return vm_is(vm, s->vm_id, s->vm_start);
 }
 
 bool advice_was_in(const struct adv_dev *d, const struct adv_vm *vm)
@@ -158,7 +153,7 @@ bool advice_was_in(const struct adv_dev *d, const struct adv_vm *vm)
 	for (size_t i = 0; i < d->nr_stays; i++)
 		if (is_in(&d->stays[i], vm))
 			return true;
-	return is_vm(d->vm_id, d->vm_start, vm);
+	return vm_is(vm, d->vm_id, d->vm_start);
 }
 
 /* Of one recording, with no gap in between. */

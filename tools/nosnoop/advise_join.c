@@ -56,10 +56,15 @@ struct adv_dev *side_dev(struct adv_side *s, const char *bdf)
 	return d;
 }
 
+bool vm_is(const struct adv_vm *vm, const char *id, uint64_t start)
+{
+	return id && !strcmp(id, vm->id) && start == vm->start;
+}
+
 struct adv_vm *side_find_vm(const struct adv_side *s, const char *id, uint64_t start)
 {
-	for (size_t i = 0; id && i < s->nr_vms; i++)
-		if (!strcmp(s->vms[i].id, id) && s->vms[i].start == start)
+	for (size_t i = 0; i < s->nr_vms; i++)
+		if (vm_is(&s->vms[i], id, start))
 			return &s->vms[i];
 	return NULL;
 }
@@ -140,12 +145,6 @@ void side_dev_can(struct adv_dev *d, bool can)
 		d->can = TRI_YES;
 	else if (d->can != TRI_YES)
 		d->can = TRI_NO;
-}
-
-void side_dev_seen_set(struct adv_dev *d)
-{
-	d->set++;
-	side_dev_can(d, true);
 }
 
 int side_dev_proof(struct adv_dev *d, const char *proof)
@@ -356,9 +355,9 @@ int side_end(struct adv_side *s, struct adv_file *file)
 	const struct adv_track *t = &s->track;
 
 	file->missed_ns = t->missed_ns;
-	if (t->begun)
+	if (t->lines)
 		file->missed_ns += in_common(s, t->wall_ns, file->last_ns);
-	if (t->begun && file->is_list) {
+	if (t->lines && file->is_list) {
 		log_err("%s begins and ends with what nosnoop list tells of a moment, and is of nosnoop watch in between: give the two as files of their own",
 			file->path);
 		return -EINVAL;
@@ -398,12 +397,12 @@ uint64_t side_watched(struct adv_side *s, int64_t wall_ns, uint64_t time_ns, uin
 	struct adv_track *t = &s->track;
 
 	/* By the clock that nobody sets; a line of another recording does not even begin there. */
-	bool follows = t->begun && t->time_ns + interval_ns == time_ns;
+	bool follows = t->lines && t->time_ns + interval_ns == time_ns;
 
 	if (!follows)
 		t->missed_ns += in_common(s, t->wall_ns, from_ns);
 	/* Whether the bit stayed blocked is asked of the whole recording. */
-	if (t->begun && !follows) {
+	if (t->lines && !follows) {
 		t->gap = true;
 		add_gap(s, t->wall_ns, from_ns);
 	}
@@ -413,7 +412,6 @@ uint64_t side_watched(struct adv_side *s, int64_t wall_ns, uint64_t time_ns, uin
 		clock_goes_on(&t->clock, !follows, wall_ns, time_ns);
 	if (!t->lines++)
 		t->from_ns = from_ns;
-	t->begun = true;
 	t->wall_ns = wall_ns;
 	t->time_ns = time_ns;
 	t->covered_ns += interval_ns;

@@ -454,8 +454,10 @@ static int read_watched(struct jread *j, const json_t *obj, struct adv_dev *d)
 	if (!err)
 		err = read_count(j, obj, "no_snoop_operations", &ops, &no_ops);
 	d->let_go |= changes || set;
-	if (changes || set)
-		side_dev_seen_set(d);
+	if (changes || set) {
+		d->set++;
+		side_dev_can(d, true);
+	}
 	d->unheard |= no_changes || no_set || no_ops;
 	if (ops > d->ops)
 		d->ops = ops;

@@ -28,9 +28,6 @@ int side_dev_name(struct adv_dev *d, const char *name);
 /* A set bit was seen: no proof makes that undone. */
 void side_dev_can(struct adv_dev *d, bool can);
 
-/* At a reading, or between two. */
-void side_dev_seen_set(struct adv_dev *d);
-
 /* The text of a proof; of several, the same one in whatever order they come. */
 int side_dev_proof(struct adv_dev *d, const char *proof);
 
