@@ -10,7 +10,7 @@ set -u -o pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/../vm/lib.sh"
 
 TREE=$TMP/tree
-unset OUT WBINVDTOP NOSNOOP SAN MAKEFLAGS MAKEOVERRIDES
+unset OUT WBINVDTOP NOSNOOP SAN MAKEFLAGS MAKEOVERRIDES LONG
 mkdir -p "$TREE"/{scripts,tests/cli}
 cp "$TOP/scripts/check" "$TREE/scripts"
 # A build is a file that says which one it is: the one before is there, too.
@@ -26,7 +26,12 @@ check:
 END
 # shellcheck disable=SC2016 # it is the test's
 printf '%s\n' '#!/bin/bash' 'cat "${WBINVDTOP:-build/wbinvdtop}" >>ran' 'echo ok 1; echo 1..1' >"$TREE/tests/cli/options.t"
-printf '%s\n' '#!/bin/bash' 'echo ok 1; echo 1..1' >"$TREE/tests/cli/nosnoop-x.t"
+# Of nosnoop's one that measures something, and one that does not.
+# shellcheck disable=SC2016
+printf '%s\n' '#!/bin/bash' 'cost() { echo "$1 ${INSTRUMENTED-0}" >>judged; }' 'cost x' 'echo ok 1; echo 1..1' \
+	>"$TREE/tests/cli/nosnoop-x.t"
+# shellcheck disable=SC2016
+printf '%s\n' '#!/bin/bash' 'echo "y ${INSTRUMENTED-0}" >>judged' 'echo ok 1; echo 1..1' >"$TREE/tests/cli/nosnoop-y.t"
 
 # tested NAME COMMAND [ARG]...
 tested() {
@@ -49,6 +54,20 @@ tested "make check" make check
 tested "make check OUT=" make check OUT="$TMP/other"
 tested "OUT in the environment" env OUT="$TMP/third" scripts/check build unit cli sanitize
 tested "OUT below the tree" env OUT=fourth scripts/check build unit cli sanitize
+
+# judged NAME WANTED ARG...: by which builds the tests of nosnoop were run
+judged() {
+	local name=$1 wanted=$2
+
+	shift 2
+	rm -f "$TREE/judged"
+	(cd "$TREE" && scripts/check "$@") >"$TMP/said" 2>&1
+	is "$name" "$(sort "$TREE/judged" | paste -sd ,)" "$wanted"
+}
+
+judged "what measures nothing is run with sanitizers alone" 'x 0,x 1,y 1' build cli sanitize
+judged "... in the long check without, too" 'x 0,x 1,y 0,y 1' --long build cli sanitize
+judged "... and where there are none" 'x 0,y 0' build cli
 
 # kernel COMMAND: what the script that obtains kernels does, here
 # shellcheck disable=SC2016 # they are the stub's, here and below

@@ -492,4 +492,5 @@ else
 	skip 'browser: the page' 'no chromium here'
 fi
 
+the_page_agrees
 done_testing

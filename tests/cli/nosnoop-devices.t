@@ -310,4 +310,5 @@ ab_file 1.0002 1.0002 >"$TMP/rec"
 fixture 'a gain of 1.0002 %' 'R4 1-to-3-pays high' --baseline "$TMP/top" --baseline "$TMP/alone" --ab "$TMP/rec"
 like 'is no 1 % in the text' "$("$TOOL" advise --baseline "$TMP/top" --baseline "$TMP/alone" --ab "$TMP/rec")" 'gain_lo +1\.0002 %'
 
+the_page_agrees
 done_testing

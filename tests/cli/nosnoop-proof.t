@@ -333,4 +333,5 @@ for name in all top; do
 done
 r4 'which is not that of another name' 'keep-1 low' --baseline "$TMP/all" --candidate "$TMP/all.db" --candidate "$TMP/top.db"
 
+the_page_agrees
 done_testing

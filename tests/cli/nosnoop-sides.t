@@ -427,4 +427,5 @@ refused 'a page over an input' 2 'link is .*precious, which would be lost' \
 	"$TOOL" advise --baseline "$TMP/precious" --baseline "$TMP/box1" --html "$TMP/link"
 is 'the input is as it was' "$(cksum <"$TMP/precious")" "$(cksum <"$TMP/early")"
 
+the_page_agrees
 done_testing

@@ -67,7 +67,7 @@ is 'advise: a VF is never 4' "$(jq -r '.devices[] | select(.bdf == "0000:05:00.0
 is 'advise: no cleared bit is called safe' "$(jq '[.devices[] | select(.verdict == "3-to-4-safe" or .verdict == "costs-nothing")] | length' "$OUT")" 0
 cp -- "$OUT" "$TMP/advice"
 is 'advise: the page alone says the same' "$(tests/cli/rule-verdict "$TMP/advice")" \
-	"$(jq -r '.devices[] | "\(.bdf) \(.row) \(.verdict) \(.confidence)"' "$TMP/advice")"
+	"$(jq -r '.devices[] | "\(input_filename) \(.bdf) \(.row) \(.verdict) \(.confidence)"' "$TMP/advice")"
 
 # A change that is undone before the next frame; in its midst the function does not answer, as in a reset.
 rm -rf -- "${TREE:?}" && demo_tree

@@ -63,7 +63,7 @@ ab_file() {
 			to_entries | map({policy: "abba"[.key % 4:.key % 4 + 1], score: .value})}' --args -- "$@"
 }
 
-# advise ARG...: the verdicts in $TMP/advice; both judges must agree
+# advise ARG...: the verdicts in $TMP/advice
 advise() {
 	runs "$TOOL" advise --json "$@"
 	cp -- "$OUT" "$TMP/advice"
@@ -78,7 +78,9 @@ verdict_of() {
 	jq -r '.devices[] | select(.bdf == "0000:01:00.0") | "\(.row) \(.verdict) \(.confidence)"' "$TMP/advice"
 }
 
-# fixture NAME WANTED ARG...
+FIXTURES=()
+
+# fixture NAME WANTED ARG...: what it is by the page alone is for the_page_agrees
 fixture() {
 	local name=$1 wanted=$2
 
@@ -86,6 +88,20 @@ fixture() {
 	advise "$@"
 	is "$name" "$(verdict_of)" "$wanted"
 	((STATUS == 0)) || note "$(<"$ERR")"
-	is "$name: by the page alone" "$(tests/cli/rule-verdict "$TMP/advice")" \
-		"$(jq -r '.devices[] | "\(.bdf) \(.row) \(.verdict) \(.confidence)"' "$TMP/advice")"
+	mkdir -p -- "$TMP/fixtures"
+	cp -- "$TMP/advice" "$TMP/fixtures/${#FIXTURES[@]}"
+	FIXTURES+=("$name")
+}
+
+# the_page_agrees: on all fixtures so far, at once, as each start of jq takes longer than nosnoop advise
+the_page_agrees() {
+	local i
+
+	cd -- "$TMP/fixtures" || return
+	is "by the page alone: all ${#FIXTURES[@]} fixtures" "$("$TOP/tests/cli/rule-verdict" "${!FIXTURES[@]}")" \
+		"$(jq -r '.devices[] | "\(input_filename) \(.bdf) \(.row) \(.verdict) \(.confidence)"' "${!FIXTURES[@]}")"
+	((FAILURES == 0)) || for i in "${!FIXTURES[@]}"; do
+		note "$i: ${FIXTURES[i]}"
+	done
+	cd -- "$TOP" || return
 }
