@@ -71,7 +71,7 @@ extern struct options {
 	uint64_t seed;
 	unsigned int seconds, threads, nr_devices;
 	int forbidden;
-	bool keep, table, seeded;
+	bool keep, spin, table, seeded;
 	const char *devices[MAX_DEVICES];
 } opt;
 

@@ -22,7 +22,10 @@ static atomic_int files[NR_FILE_KINDS][SLOTS];
 static atomic_uint ids[SLOTS][NR_ID_KINDS][RECENT];
 /* The slot of the iommufd that a device was bound to */
 atomic_uint bound_to[SLOTS];
+/* 1: wbinvd; dec ecx; jnz 1b; hlt */
 static const uint8_t guest_code[] = { 0x0f, 0x09, 0x66, 0x49, 0x75, 0xfa, 0xf4 };
+/* 1: jmp 1b */
+static const uint8_t spin_code[sizeof(guest_code)] = { 0xeb, 0xfe };
 
 /* A slot with a file, if there is one */
 unsigned int slot_of(enum file_kind kind)
@@ -182,7 +185,7 @@ static int new_vm(int *kvm_vfio, int *vcpu)
 	close(kvm);
 	if (vm < 0)
 		return -1;
-	memcpy(arena + ARENA - PAGE, guest_code, sizeof(guest_code));
+	memcpy(arena + ARENA - PAGE, opt.spin ? spin_code : guest_code, sizeof(guest_code));
 	*kvm_vfio = ioctl(vm, KVM_CREATE_DEVICE, &create) ? -1 : (int)create.fd;
 	*vcpu = ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) ? -1 : ioctl(vm, KVM_CREATE_VCPU, 0);
 	if (*vcpu >= 0 && !ioctl(*vcpu, KVM_GET_SREGS, &sregs)) {

@@ -13,6 +13,7 @@
  *   --seconds N   how long (default: 5)
  *   --threads N   that make calls (default: 4)
  *   --keep        keep a page mapped, which has to be found at the end
+ *   --spin        guests never halt, which must not keep a round from ending
  *   --forbid E    this errno counts as one that no call may give
  *   --table       print how often each call gave which error
  *
@@ -223,12 +224,40 @@ static void *caller(void *arg)
 	return NULL;
 }
 
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
+/*
+ * Once all are to stop.  A guest whose code was written over, as any memory that is
+ * mapped may be, need not halt: a signal ends the call.  No other call has to bear
+ * one, as a thread makes none any more.
+ */
+static void join(pthread_t *threads)
+{
+	for (unsigned int i = 0; i < opt.threads; i++) {
+		for (;;) {
+			struct timespec until;
+
+			clock_gettime(CLOCK_REALTIME, &until);
+			until.tv_sec++;
+			if (!pthread_timedjoin_np(threads[i], NULL, &until))
+				break;
+			for (unsigned int j = i; atomic_load(&shared->stop) && j < opt.threads; j++)
+				if (atomic_load(&shared->doing[j]) == RUN)
+					pthread_kill(threads[j], SIGUSR1);
+		}
+	}
+}
+
 /* In a process of its own */
 static void round_of_calls(unsigned int nr)
 {
 	pthread_t threads[MAX_THREADS];
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = nothing }, NULL);
 	round_seed = (uint64_t)nr * 1000;
 	seed_with(opt.seed + round_seed);
 	/* Nothing is behind it, where the kernel could write what it is told to */
@@ -245,8 +274,7 @@ static void round_of_calls(unsigned int nr)
 	for (uintptr_t i = 0; i < opt.threads; i++)
 		if (pthread_create(&threads[i], NULL, caller, (void *)i))
 			errx(2, "threads");
-	for (unsigned int i = 0; i < opt.threads; i++)
-		pthread_join(threads[i], NULL);
+	join(threads);
 	for (int kind = NR_FILE_KINDS - 1; kind >= 0; kind--)
 		for (int slot = 0; slot < SLOTS; slot++)
 			put_file(kind, slot, -1);
@@ -432,6 +460,9 @@ static error_t parse(int key, char *arg, struct argp_state *s)
 	case 'k':
 		opt.keep = true;
 		return 0;
+	case 'p':
+		opt.spin = true;
+		return 0;
 	case 'T':
 		opt.table = true;
 		return 0;
@@ -459,6 +490,7 @@ static const struct argp argp = {
 			{ "seconds", 'd', "N", 0, "how long", 0 },
 			{ "threads", 't', "N", 0, "that make calls", 0 },
 			{ "keep", 'k', NULL, 0, "keep a page mapped", 0 },
+			{ "spin", 'p', NULL, 0, "guests never halt", 0 },
 			{ "forbid", 'f', "ERRNO", 0, "an errno that is wrong", 0 },
 			{ "table", 'T', NULL, 0, "errors of each call", 0 },
 			{ 0 } },

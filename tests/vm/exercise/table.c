@@ -12,7 +12,8 @@
 enum field_kind {
 	NONE,
 	FLAGS,	  /* arg: those that exist */
-	CHOICE,	  /* arg: a list that ends with LAST */
+	CHOICE,	  /* arg: a list that ends with LAST, or something odd */
+	ONE_OF,	  /* arg: such a list, and nothing else */
 	ID,	  /* arg: enum id_kind */
 	FD,	  /* arg: enum file_kind */
 	RESERVED, /* 0 */
@@ -226,7 +227,7 @@ static const struct call calls[] = {
 	/* Never without flags: 7.2 would warn when it attaches the first device */
 	{ "VFIO_IOMMU_MAP_DMA (iommufd)", IO(113), IOMMUFD, 32, 32, false, 4, 0, 0, 0, 0,
 	  ERRORS(EINVAL, EFAULT, EEXIST, ENOMEM, EADDRINUSE, ENODEV, EOVERFLOW, EPERM),
-	  { { 4, 4, CHOICE, LIST(1, 2, 3, 3) }, { 8, 8, ADDRESS, N(0) }, { 16, 8, IOVA, N(0) },
+	  { { 4, 4, ONE_OF, LIST(1, 2, 3, 3) }, { 8, 8, ADDRESS, N(0) }, { 16, 8, IOVA, N(0) },
 	  { 24, 8, LENGTH, N(0) } } },
 	{ "VFIO_IOMMU_UNMAP_DMA", IO(114), CONTAINER, 24, 24, false, 3, 0, 0, 0, 0,
 	  ERRORS(EINVAL, EFAULT, EOVERFLOW),
@@ -269,9 +270,13 @@ static uint64_t value_of(const struct field *f, unsigned int slot)
 			return odd_number();
 		return one_in(3) ? 0 : any() & (uintptr_t)f->arg;
 	case CHOICE:
+		if (one_in(30))
+			return odd_number();
+		/* fall through */
+	case ONE_OF:
 		while (list[n] != LAST)
 			n++;
-		return one_in(30) ? odd_number() : list[below(n)];
+		return list[below(n)];
 	case ID:
 		return some_id(slot, (uintptr_t)f->arg);
 	case FD:
