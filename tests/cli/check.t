@@ -28,10 +28,10 @@ END
 printf '%s\n' '#!/bin/bash' 'cat "${WBINVDTOP:-build/wbinvdtop}" >>ran' 'echo ok 1; echo 1..1' >"$TREE/tests/cli/options.t"
 # Of nosnoop's one that measures something, and one that does not.
 # shellcheck disable=SC2016
-printf '%s\n' '#!/bin/bash' 'cost() { echo "$1 ${INSTRUMENTED-0}" >>judged; }' 'cost x' 'echo ok 1; echo 1..1' \
+printf '%s\n' '#!/bin/bash' 'cost() { echo "$1 ${INSTRUMENTED-0}" >>builds; }' 'cost x' 'echo ok 1; echo 1..1' \
 	>"$TREE/tests/cli/nosnoop-x.t"
 # shellcheck disable=SC2016
-printf '%s\n' '#!/bin/bash' 'echo "y ${INSTRUMENTED-0}" >>judged' 'echo ok 1; echo 1..1' >"$TREE/tests/cli/nosnoop-y.t"
+printf '%s\n' '#!/bin/bash' 'echo "y ${INSTRUMENTED-0}" >>builds' 'echo ok 1; echo 1..1' >"$TREE/tests/cli/nosnoop-y.t"
 
 # tested NAME COMMAND [ARG]...
 tested() {
@@ -55,19 +55,19 @@ tested "make check OUT=" make check OUT="$TMP/other"
 tested "OUT in the environment" env OUT="$TMP/third" scripts/check build unit cli sanitize
 tested "OUT below the tree" env OUT=fourth scripts/check build unit cli sanitize
 
-# judged NAME WANTED ARG...: by which builds the tests of nosnoop were run
-judged() {
+# by_build NAME WANTED ARG...: by which builds the tests of nosnoop were run
+by_build() {
 	local name=$1 wanted=$2
 
 	shift 2
-	rm -f "$TREE/judged"
+	rm -f "$TREE/builds"
 	(cd "$TREE" && scripts/check "$@") >"$TMP/said" 2>&1
-	is "$name" "$(sort "$TREE/judged" | paste -sd ,)" "$wanted"
+	is "$name" "$(sort "$TREE/builds" | paste -sd ,)" "$wanted"
 }
 
-judged "what measures nothing is run with sanitizers alone" 'x 0,x 1,y 1' build cli sanitize
-judged "... in the long check without, too" 'x 0,x 1,y 0,y 1' --long build cli sanitize
-judged "... and where there are none" 'x 0,y 0' build cli
+by_build "what measures nothing is run with sanitizers alone" 'x 0,x 1,y 1' build cli sanitize
+by_build "... in the long check without, too" 'x 0,x 1,y 0,y 1' --long build cli sanitize
+by_build "... and where there are none" 'x 0,y 0' build cli
 
 # kernel COMMAND: what the script that obtains kernels does, here
 # shellcheck disable=SC2016 # they are the stub's, here and below

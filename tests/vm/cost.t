@@ -16,8 +16,8 @@ BUILD=${OUT:-$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)/build}
 SIZE=(-n 2000 -r 1 -p empty -p tracepoint -p fentry -p perf-kvm) TABLES=3
 [[ ! ${LONG:-} ]] || SIZE=(--hits) TABLES=4
 
-# judged: each target of the last run is a check
-judged() {
+# targets: each target of the last run is a check
+targets() {
 	local line
 
 	note "$(<"$OUT")"
@@ -30,7 +30,7 @@ judged() {
 }
 
 runs env OUT="$BUILD" "$TOP/scripts/bench/overhead" -o "$TMP/overhead" "${SIZE[@]}"
-judged
+targets
 compare "every kernel was measured" "$TESTS" -ge 13
 is "the manual's table was written" "$(grep -c '^    attached' "$TMP/overhead/overhead.rst")" "$TABLES"
 is "ends as its targets say" "$STATUS" "$((FAILURES > 0))"

@@ -11,7 +11,7 @@
 # QEMU 7.2 with a thread for each CPU now and then runs code that the kernel is just patching, and creating
 # the first VM patches __schedule(): so all CPUs share one thread. EXACT_TCG=multi gives each its own.
 
-# shellcheck disable=SC2317 # functions are passed by name
+# shellcheck disable=SC2016,SC2317 # expressions of jq; functions are passed by name
 set -u -o pipefail
 
 # shellcheck source-path=SCRIPTDIR source=live.sh
@@ -37,27 +37,50 @@ whole() {
 	counted "$1: none lost" "$2" "$3" ".lost.total == 0 ${4:+and $4}"
 }
 
-# together VCPUS N [BDF]: the sources that work here watch one guest
-together() {
-	local v=$1 n=$(($1 * $2)) bdf=${3:-} name before after m
+# guest NAME N VCPUS [BDF]: runs one; RUNS gets a line for it
+guest() {
+	local name=$1 n=$2 v=$3 bdf=${4:-} before pid
 
-	name="$v vCPUs${bdf:+, non-coherent}"
-	monitor fentry --source fentry
-	monitor kprobe --source kprobe
-	monitor exit --source exit
 	before=$(callbacks)
-	bench -n "$2" -v "$v" --pin 0-3 ${bdf:+--vfio "$bdf"}
-	after=$(callbacks)
-	finish
-	whole "$name, three monitors: exit" exit "$n"
-	for m in fentry kprobe; do
-		whole "$name, three monitors: $m: CPUs flushed = $((after - before)) runs of $CALLBACK()" \
-			"$m" "$n" ".sum.total.$([[ $bdf ]] && echo flushes || echo skips) == $n and
-			.sum.total.cpus_flushed == $((after - before))"
+	"$BENCH" -n "$n" -v "$v" --pin 0-3 ${bdf:+--vfio "$bdf"} >"$TMP/bench" 2>&1 &
+	pid=$!
+	wait "$pid" || fail "$name: wbinvdbench" "$(<"$TMP/bench")"
+	RUNS+=("$pid $((n * v)) $(($(callbacks) - before)) $([[ $bdf ]] && echo flushes || echo skips) $name")
+}
+
+# each NAME MONITOR FILTER: true of the totals of each guest, which ended in one frame; there are $n, $callbacks, $did
+each() {
+	local run pid n callbacks did name
+
+	for run in "${RUNS[@]}"; do
+		read -r pid n callbacks did name <<<"$run"
+		judged is "$name: $1" true "$TMP/$2" "[.[].vms[] | select(.pid == $pid and .ended).total] | length == 1 and (.[0] | $3)" \
+			-s --argjson n "$n" --argjson callbacks "$callbacks" --arg did "$did"
 	done
-	last_ok "$name: fentry: every one timed" fentry '.sum.total | .untimed == 0 and
-		.mean_ns > 0 and .p50_ns > 0 and .p50_ns <= .p99_ns and .p99_ns <= .max_ns and
-		.mean_ns == (.emulation_ns / .exits | floor)'
+}
+
+# together N: the sources that work here watch guests of 1, 2 and 4 vCPUs, coherent and not
+together() {
+	local n=$1 v m
+
+	RUNS=()
+	for m in fentry kprobe exit; do
+		monitor "$m" --source "$m" -d 2
+	done
+	for v in 1 2 4; do
+		guest "$v vCPUs" "$n" "$v"
+		guest "$v vCPUs, non-coherent" "$n" "$v" "${BDF[0]}"
+	done
+	finish
+	whole "three monitors: exit" exit $((14 * n))
+	each "exit" exit '.exits == $n and .flushes == null'
+	for m in fentry kprobe; do
+		whole "three monitors: $m" "$m" $((14 * n)) ".sum.total.flushes == $((7 * n))"
+		each "$m: exits, CPUs flushed = runs of $CALLBACK()" "$m" '.exits == $n and .[$did] == $n and
+			.flushes + .skips == $n and .cpus_flushed == $callbacks'
+	done
+	each "fentry: every one timed" fentry '.untimed == 0 and .mean_ns > 0 and .p50_ns > 0 and .p50_ns <= .p99_ns and
+		.p99_ns <= .max_ns and .mean_ns == (.emulation_ns / .exits | floor)'
 }
 
 # twice N: two monitors with the same source
@@ -70,15 +93,15 @@ twice() {
 	whole "two monitors: the second" second $((2 * $1))
 }
 
-# alone SOURCE N [BDF]: one monitor, a vCPU that no CPU is set for
+# alone SOURCE N: one monitor, vCPUs that no CPU is set for
 alone() {
-	local source=$1 n=$2 bdf=${3:-} name
+	local source=$1 n=$2
 
-	name="$source alone${bdf:+, non-coherent}"
 	monitor "$source" --source "$source"
-	bench -n "$n" ${bdf:+--vfio "$bdf"}
+	bench -n "$n"
+	bench -n "$n" --vfio "${BDF[0]}"
 	finish
-	whole "$name" "$source" "$n"
+	whole "$source alone" "$source" $((2 * n)) "(.sum.total.flushes | . == null or . == $n)"
 }
 
 # ---- every kind of loss --------------------------------------------------------------------------
@@ -290,15 +313,11 @@ victims() {
 # ---- one VM ----------------------------------------------------------------------------------------
 
 part_sources() {
-	local v source
+	local source
 
-	for v in 1 2 4; do
-		together "$v" "$N"
-		together "$v" "$N" "${BDF[0]}"
-	done
+	together "$N"
 	for source in fentry kprobe exit insn; do
 		alone "$source" "$FEW"
-		alone "$source" "$FEW" "${BDF[0]}"
 	done
 	twice "$FEW"
 }

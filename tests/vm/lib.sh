@@ -17,6 +17,12 @@ TESTS=0 FAILURES=0
 # the clock or of CPU, whichever is less: on a busy machine the clock says nothing.
 STATUS=0 OUT=$TMP/out ERR=$TMP/err TOOK=0
 
+# nap SECONDS: without a process, of which each start takes a tenth of a second in a VM
+exec {NAP}<> <(:)
+nap() {
+	read -r -t "$1" -u "$NAP" || true
+}
+
 note() {
 	printf '%s\n' "$@" | sed 's/^/# /'
 }
@@ -120,6 +126,69 @@ value() {
 	local line
 
 	line=$(grep -m 1 -- "^$1=" "$OUT") && printf '%s\n' "${line#*=}"
+}
+
+# ---- checks in a VM ------------------------------------------------------------------------------
+
+# judged CHECK NAME WANTED FILE FILTER [JQ_OPTION]...: CHECK NAME "$(jq -r JQ_OPTION... FILTER FILE)" WANTED, of what is in
+# FILE now. For what runs in a VM, where each start of jq takes half a second: it is outside that checks_of makes it.
+judged() {
+	local text="no file $4" words
+
+	[[ ! -r $4 ]] || text=$(<"$4")
+	# Many of them look at the same; what a subshell remembers its parent does not.
+	if [[ $BASHPID != "$$" ]]; then
+		words=(once "$text")
+	elif [[ ${JUDGED_TEXT-} == "$text" ]]; then
+		words=(same '')
+	else
+		words=(text "$text")
+		JUDGED_TEXT=$text
+	fi
+	words+=("${@:1:3}" "${@:5}")
+	printf 'judged %s\n' "${words[*]@Q}"
+}
+
+# judge NAME WORD...: the words of one such line
+judge() {
+	local name=$1 text=$3 check=$4 what=$5 wanted=$6 filter=$7 said failures=$FAILURES
+
+	case $2 in
+	same) text=$JUDGED_TEXT ;;
+	text) JUDGED_TEXT=$text ;;
+	esac
+	said=$(jq -r "${@:8}" "$filter" <<<"$text" 2>&1)
+	"$check" "$name: $what" "$said" "$wanted"
+	((FAILURES == failures)) || note "by jq: $filter" "of: $(tail -n 3 <<<"$text" | cut -c -4000)"
+}
+
+# checks_of NAME: the checks that the last run printed become checks of this file
+checks_of() {
+	local name=$1 line said words
+
+	while IFS= read -r line; do
+		case $line in
+		'ok '*' # SKIP '*)
+			said=${line#* - }
+			skip "$name: ${said%% # SKIP *}" "${said#* # SKIP }"
+			;;
+		'ok '*) pass "$name: ${line#* - }" ;;
+		'not ok '*) fail "$name: ${line#* - }" ;;
+		'#'*) printf '%s\n' "$line" ;;
+		'judged '*)
+			eval "words=(${line#judged })"
+			judge "$name" "${words[@]}"
+			;;
+		esac
+	done <"$OUT"
+	# 1: a check inside has failed, and is counted already.
+	((STATUS != 1)) || STATUS=0
+	if [[ $STATUS == 0 && $(tail -n 1 "$OUT") =~ ^1\.\.[0-9]+$ ]]; then
+		pass "$name: ran to its end, without a report of the kernel"
+	else
+		fail "$name: ran to its end, without a report of the kernel" "status $STATUS" \
+			"$(tail -n 3 "$OUT")" "$(tail -n 40 "$ERR")"
+	fi
 }
 
 done_testing() {

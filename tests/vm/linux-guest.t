@@ -24,13 +24,9 @@ wbinvds() {
 	awk '$1 == "test_wbinvd" { print $2 + $3 }' "$TRACE/kprobe_profile"
 }
 
-# guest_ok NAME FILTER: whether it is true of the guest in the frame in which it ended
+# guest_ok NAME FILTER: whether it is true of the guest in the one frame in which it ended
 guest_ok() {
-	local said
-
-	said=$(jq -c "$2" "$TMP/guest" 2>&1)
-	[[ $said == true ]]
-	verdict "$1" $? "$2: ${said:-no JSON}" "$(<"$TMP/guest")"
+	judged is "$1" true "$TMP/fentry" '[.[].vms[] | select(.ended)] | length == 1 and (.[0] | '"$2)" -s
 }
 
 # box_ok CASE: what is told of the device's box
@@ -73,8 +69,7 @@ inside() {
 	((status == 0)) || note "$(tail -n 20 "$TMP/console" "$TMP/console.err")"
 	compare "each round executed WBINVD, and so did the boot" "$(wbinvds)" -gt $ROUNDS
 
-	jq -c '.vms[] | select(.ended)' "$TMP/fentry" >"$TMP/guest"
-	is "one VM ended, in one frame" "$(wc -l <"$TMP/guest")" 1
+	guest_ok "one VM ended, in one frame" true
 	guest_ok "under QEMU's name and process" ".name == \"web01\" and .pid == $pid and (.id | startswith(\"$pid-\"))"
 	guest_ok "every WBINVD is counted" ".total.exits == $(wbinvds)"
 	if [[ $1 == cannot ]]; then

@@ -30,31 +30,13 @@ helper() {
 
 # all_of NAME CASE OPTION...: runs inside() with CASE in a VM; its checks become checks of this file
 all_of() {
-	local name=$1 case=$2 line said=''
+	local name=$1 case=$2
 
 	shift 2
 	vm --timeout "${TIMEOUT:-900}" "$@" --env "WBINVDTOP=$WBINVDTOP" --env "BENCH=$BENCH" \
 		--env "LONG=$LONG" --env "HELPERS=$TMP" --env "XDG_CACHE_HOME=${XDG_CACHE_HOME:-$HOME/.cache}" \
 		-- bash "$TOP/tests/vm/${0##*/}" --inside "$case"
-	while read -r line; do
-		case $line in
-		'ok '*' # SKIP '*)
-			said=${line#* - }
-			skip "$name: ${said%% # SKIP *}" "${said#* # SKIP }"
-			;;
-		'ok '*) pass "$name: ${line#* - }" ;;
-		'not ok '*) fail "$name: ${line#* - }" ;;
-		'#'*) printf '%s\n' "$line" ;;
-		esac
-	done <"$OUT"
-	# 1: a check inside has failed, and is counted already.
-	((STATUS != 1)) || STATUS=0
-	if [[ $STATUS == 0 && $(tail -n 1 "$OUT") =~ ^1\.\.[0-9]+$ ]]; then
-		pass "$name: ran to its end, without a report of the kernel"
-	else
-		fail "$name: ran to its end, without a report of the kernel" "status $STATUS" \
-			"$(tail -n 3 "$OUT")" "$(tail -n 40 "$ERR")"
-	fi
+	checks_of "$name"
 }
 
 # ---- inside a VM -------------------------------------------------------------------------------
@@ -70,7 +52,7 @@ until_true() {
 	shift
 	until "$@"; do
 		((SECONDS < end)) || return 1
-		sleep 0.1
+		nap 0.2
 	done
 }
 
@@ -112,11 +94,7 @@ last() {
 
 # last_ok NAME MONITOR FILTER: whether the filter is true of the last frame
 last_ok() {
-	local said
-
-	said=$(jq -c "$3" "$TMP/$2.last" 2>&1)
-	[[ $said == true ]]
-	verdict "$1" $? "$3: ${said:-no JSON}" "$(jq -c 'del(.vms[].devices)' "$TMP/$2.last" 2>&1)"
+	judged is "$1" true "$TMP/$2.last" "$3"
 }
 
 # bench [OPTION]...: the workload; what it prints is shown if it fails

@@ -20,10 +20,15 @@ NOSNOOP=${NOSNOOP:-$BINARIES/nosnoop}
 BENCH=${BENCH:-$BINARIES/wbinvdbench}
 WBINVDTOP=${WBINVDTOP:-$BINARIES/wbinvdtop}
 
-# fact BDF EXPRESSION [OPTION]...: of what list says
+# fact CHECK NAME WANTED BDF EXPRESSION [OPTION]...: of what list says
 fact() {
-	runs "$NOSNOOP" list --json -D "$1" "${@:3}"
-	jq -r ".functions[0] | $2" "$OUT"
+	runs "$NOSNOOP" list --json -D "$4" "${@:6}"
+	judged "${@:1:3}" "$OUT" ".functions[0] | $5"
+}
+
+# verdicts NAME WANTED: of advise, of each device
+verdicts() {
+	judged is "$1" "$2" "$OUT" '.devices[] | "\(.bdf) \(.row) \(.verdict)"'
 }
 
 # devctl BDF: Device Control, read without the tool: the PCI Express capability is at e0 or 80
@@ -31,20 +36,13 @@ devctl() {
 	setpci -s "$1" CAP_EXP+8.w 2>/dev/null || od -An -tx2 -j $((0x${2:-e0} + 8)) -N 2 "/sys/bus/pci/devices/$1/config" | tr -d ' '
 }
 
-# probed BDF NAME: both results are right; which one is the device's
+# probed BDF NAME REGISTER: it took a 1, and there is no proof of inability, or none, which is one: both are right; and
+# the register is as it was
 probed() {
-	local before=$3 bit proof
-
+	fact like "$2" '^(disabled can 3: null|hardwired0 cannot 4: nosnoop --probe)$' "$1" \
+		'"\(.no_snoop) \(.ability) \(.box): \(.proof.by)"' --probe
 	is "$2: status" "$STATUS $(<"$ERR")" '0 '
-	bit=$(jq -r '.functions[0] | "\(.no_snoop) \(.ability) \(.box)"' "$OUT")
-	proof=$(jq -r '.functions[0].proof.by' "$OUT")
-	note "$1: $bit, proof: $proof"
-	case $bit in
-	'disabled can 3') is "$2: it took a 1, and there is no proof of inability" "$proof" null ;;
-	'hardwired0 cannot 4') is "$2: it took none, which is a proof" "$proof" 'nosnoop --probe' ;;
-	*) fail "$2: a result" "$bit" ;;
-	esac
-	is "$2: the register is as it was" "$(devctl "$1")" "$before"
+	is "$2: the register is as it was" "$(devctl "$1")" "$3"
 }
 
 inside() {
@@ -53,14 +51,14 @@ inside() {
 	modprobe -a e1000e vfio-pci
 	nic=$(vfio_find 8086:10d3 2)
 	root=$(vfio_find 8086:10d3 1)
-	is 'behind a root port: the box is one of two' "$(fact "$nic" '"\(.kind) \(.snoop_control) \(.no_snoop) \(.box) \(.box_candidates)"')" \
-		'endpoint false disabled null [3,4]'
-	is 'on the root bus: integrated, its bit means nothing' "$(fact "$root" '"\(.kind) \(.no_snoop) \(.ability) \(.listed)"')" \
-		'integrated null null true'
-	like 'the root port above it' "$(fact "$nic" .root_port.bdf)" '^0000:00:0'
+	fact is 'behind a root port: the box is one of two' 'endpoint false disabled null [3,4]' "$nic" \
+		'"\(.kind) \(.snoop_control) \(.no_snoop) \(.box) \(.box_candidates)"'
+	fact is 'on the root bus: integrated, its bit means nothing' 'integrated null null true' "$root" \
+		'"\(.kind) \(.no_snoop) \(.ability) \(.listed)"'
+	fact like 'the root port above it' '^0000:00:0' "$nic" .root_port.bdf
 	runs "$NOSNOOP" list --json
-	is 'stock kernels prove nothing: no box 4, no "cannot"' \
-		"$(jq '[.functions[] | select(.box == 4 or .ability == "cannot")] | length' "$OUT")" 0
+	judged is 'stock kernels prove nothing: no box 4, no "cannot"' 0 "$OUT" \
+		'[.functions[] | select(.box == 4 or .ability == "cannot")] | length'
 
 	before=$(devctl "$nic")
 	refused 'bound to a driver' 1 'is bound to a driver' "$NOSNOOP" list --probe -D "$nic"
@@ -69,29 +67,28 @@ inside() {
 	setpci -s "$nic" COMMAND.w=0406 2>/dev/null || printf '\x06\x04' | dd of="/sys/bus/pci/devices/$nic/config" bs=1 seek=4 conv=notrunc status=none
 	refused 'unbound, bus mastering on' 1 'has bus mastering on' "$NOSNOOP" list --probe -D "$nic"
 	printf '\x02\x04' | dd of="/sys/bus/pci/devices/$nic/config" bs=1 seek=4 conv=notrunc status=none
-	fact "$nic" . --probe >/dev/null
 	probed "$nic" 'unbound' "$before"
 	vfio_bind "$nic"
 	before=$(devctl "$nic")
 	sleep 1
 	like 'on vfio-pci it sleeps' "$(<"/sys/bus/pci/devices/$nic/power_state")" '^D3'
-	fact "$nic" . --probe >/dev/null
 	probed "$nic" 'on vfio-pci, asleep' "$before"
 	is 'it may sleep again' "$(<"/sys/bus/pci/devices/$nic/power/control")" auto
 	exec 9<>"/dev/vfio/$(basename "$(readlink "/sys/bus/pci/devices/$nic/iommu_group")")"
 	refused 'its group is open elsewhere' 1 'stop that VM first' "$NOSNOOP" list --probe -D "$nic"
-	is 'who has it' "$(fact "$nic" .vm.pid)" $$
+	fact is 'who has it' $$ "$nic" .vm.pid
 	exec 9<&-
 	is 'all of that left the register as it was' "$(devctl "$nic")" "$before"
 
 	runs "$NOSNOOP" watch -n 2 -d 0.5 --json
-	is 'watch: what a VFIO driver has' "$(jq -r '[.functions[].bdf] | join(" ")' "$OUT" | sort -u)" "$nic"
-	is 'watch: what this CPU cannot count is not 0' "$(jq -c '[.requests.coverage, .requests.sockets]' "$OUT" | sort -u)" '["none",[]]'
+	judged is 'watch: what a VFIO driver has' "$nic" "$OUT" 'map([.functions[].bdf] | join(" ")) | unique[]' -s
+	judged is 'watch: what this CPU cannot count is not 0' '["none",[]]' "$OUT" \
+		'map([.requests.coverage, .requests.sockets]) | unique[]' -s -c
 	refused 'without root: no probe' 3 'by root alone' setpriv --reuid 65534 --regid 65534 --clear-groups \
 		"$NOSNOOP" list --probe -D "$nic"
 	# nobody is no root: 64 bytes, and that is said.
 	runs setpriv --reuid 65534 --regid 65534 --clear-groups "$NOSNOOP" list --json -D "$root"
-	like 'without root: said' "$(jq -r '.functions[0].no_snoop_why' "$OUT")" 'first 64 bytes.*root'
+	judged like 'without root: said' 'first 64 bytes.*root' "$OUT" '.functions[0].no_snoop_why'
 	done_testing
 }
 
@@ -105,12 +102,13 @@ waste() {
 	kill "$bench"
 	wait "$bench"
 	runs "$NOSNOOP" advise --baseline "$TMP/waste.top" --baseline "$TMP/waste" --baseline "$2" --min-overlap 3 --json
-	is 'waste: the verdict' "$STATUS $(jq -r '.devices[] | "\(.bdf) \(.row) \(.verdict)"' "$OUT") $(<"$ERR")" "0 $1 R1 kernel-waste "
-	like 'waste: by whom it is proven' "$(jq -r '.devices[0].inputs.ability.source' "$OUT")" '^nosnoop --probe, 20'
-	ok 'waste: F is known, and above 0' jq -e '.devices[0].inputs.f.value > 0' "$OUT"
-	like 'waste: what is recoverable' "$(jq -r '.devices[0].notes[]' "$OUT")" 'Recoverable: '
+	is 'waste: status' "$STATUS $(<"$ERR")" '0 '
+	verdicts 'waste: the verdict' "$1 R1 kernel-waste"
+	judged like 'waste: by whom it is proven' '^nosnoop --probe, 20' "$OUT" '.devices[0].inputs.ability.source'
+	judged is 'waste: F is known, and above 0' true "$OUT" '.devices[0].inputs.f.value > 0'
+	judged like 'waste: what is recoverable' 'Recoverable: ' "$OUT" '.devices[0].notes[]'
 	runs "$NOSNOOP" advise --baseline "$TMP/waste.top" --baseline "$TMP/waste" --min-overlap 3 --json
-	is 'waste: without the proof there is no such verdict' "$STATUS $(jq -r '.devices[] | "\(.row) \(.verdict)"' "$OUT")" '0 R6 not-shown'
+	verdicts 'waste: without the proof there is no such verdict' "$1 R6 not-shown"
 }
 
 # A VM holds the function by its own file: who it is, and what its VFIO says of it.
@@ -120,44 +118,47 @@ held() {
 	modprobe vfio-pci
 	nic=$(vfio_find 8086:10d3)
 	vfio_bind "$nic"
-	is 'idle: QEMU hardwires the bit of this function' "$(fact "$nic" '"\(.no_snoop) \(.ability) \(.box)"' --probe)" 'hardwired0 cannot 4'
+	fact is 'idle: QEMU hardwires the bit of this function' 'hardwired0 cannot 4' "$nic" \
+		'"\(.no_snoop) \(.ability) \(.box)"' --probe
 	cp -- "$OUT" "$TMP/proof"
 	"$BENCH" -n 10 --vfio "$nic" --hold 3600 >"$TMP/bench" 2>"$TMP/bench.err" &
 	pid=$!
 	for ((i = 0; i < 300; i++)); do
 		! grep -q executed "$TMP/bench" || break
-		sleep 0.2
+		nap 0.5
 	done
 	id=$(basename "$(compgen -G "/sys/kernel/debug/kvm/$pid-*")")
-	is 'the VM, by its id' "$(fact "$nic" '"\(.vm.id) \(.vm.pid)"')" "$id $pid"
-	is 'awake, as a VM has it' "$(fact "$nic" '"\(.suspended) \(.no_snoop)"')" 'false disabled'
-	is 'a VFIO that does not report no-snoop: not known, and said' \
-		"$(fact "$nic" '"\(.blocked) \(.blocked_why)"')" "null this kernel's VFIO does not report no-snoop"
-	is 'nothing of the kernel but the two candidates, and why' \
-		"$(fact "$nic" '"\(.ability) \(.box) \(.box_candidates) \(.domain.box) \(.domain.enforced) \(.domain.policy): \(.domain.policy_why)"')" \
-		'null null [3,4] null false null: this kernel has no coherency policies'
+	fact is 'the VM, by its id' "$id $pid" "$nic" '"\(.vm.id) \(.vm.pid)"'
+	fact is 'awake, as a VM has it' 'false disabled' "$nic" '"\(.suspended) \(.no_snoop)"'
+	fact is 'a VFIO that does not report no-snoop: not known, and said' "null this kernel's VFIO does not report no-snoop" \
+		"$nic" '"\(.blocked) \(.blocked_why)"'
+	fact is 'nothing of the kernel but the two candidates, and why' \
+		'null null [3,4] null false null: this kernel has no coherency policies' "$nic" \
+		'"\(.ability) \(.box) \(.box_candidates) \(.domain.box) \(.domain.enforced) \(.domain.policy): \(.domain.policy_why)"'
 	refused 'a VM holds it' 1 'held by a process through VFIO' "$NOSNOOP" list --probe -D "$nic"
 	"$NOSNOOP" watch -d 1 -n 3 --record "$TMP/rec" >"$TMP/frames" 2>"$ERR"
 	kill "$pid"
 	wait "$pid"
-	is 'recorded: the VM' "$(jq -r '.vms[0].id' "$TMP/rec" | sort -u)" "$id"
-	is 'recorded: what this kernel does not tell is null, and why' "$(jq -c '[.log.heard, .log.why, .log.flushes, .vms[0].mapped_bytes,
-		.vms[0].flush_ns, .functions[0].attaches, .functions[0].exposed_gib_s, .functions[0].exposure_why]' "$TMP/rec" | sort -u)" \
-		'[false,"this kernel has no such tracepoints",null,null,null,null,null,"this kernel has no such tracepoints"]'
+	judged is 'recorded: the VM' "$id" "$TMP/rec" 'map(.vms[0].id) | unique[]' -s
+	judged is 'recorded: what this kernel does not tell is null, and why' \
+		'[false,"this kernel has no such tracepoints",null,null,null,null,null,"this kernel has no such tracepoints"]' "$TMP/rec" \
+		'map([.log.heard, .log.why, .log.flushes, .vms[0].mapped_bytes, .vms[0].flush_ns, .functions[0].attaches,
+			.functions[0].exposed_gib_s, .functions[0].exposure_why]) | unique[]' -s -c
 	runs "$NOSNOOP" advise --baseline "$TMP/rec" --min-overlap 2 --json
-	is 'advise: merely cleared is never called 4' "$(jq -r '.devices[] | "\(.bdf) \(.row) \(.verdict)"' "$OUT")" "$nic R6 not-shown"
+	verdicts 'advise: merely cleared is never called 4' "$nic R6 not-shown"
 	waste "$nic" "$TMP/proof"
 	done_testing
 }
 
 # shellcheck disable=SC2317 # its name is passed
-# reads_as FILTER: true of the last whole line of the recording, within 40 s
+# reads_as FILTER: true of a reading that begins from now on, of the first twenty. One may be on its way.
 reads_as() {
-	local end=$((SECONDS + 40))
+	local i n
 
-	while ((SECONDS < end)); do
-		[[ $(tail -n 2 "$TMP/rec" | jq -c "$1" 2>/dev/null | tail -n 1) != true ]] || return 0
-		sleep 0.2
+	n=$(grep -cs '' "$TMP/rec")
+	for ((i = 2; i < 22; i++)); do
+		lines "$TMP/rec" $((${n:-0} + i)) || break
+		[[ $(tail -n 1 "$TMP/rec" | jq -c "$1" 2>/dev/null) != true ]] || return 0
 	done
 	tail -n 1 "$TMP/rec" | jq -c '[.guest_writes, .functions[].guest_writes]'
 	return 1
@@ -263,20 +264,13 @@ esac
 
 # all_of NAME CASE OPTION...: the tests of CASE inside a VM, as tests of this file
 all_of() {
-	local name=$1 case=$2 line
+	local name=$1 case=$2
 
 	shift 2
 	vm "$@" --timeout 300 --env "HELPERS=$TMP" --env "NOSNOOP=$NOSNOOP" --env "BENCH=$BENCH" \
 		--env "WBINVDTOP=$WBINVDTOP" -- bash "$TOP/tests/vm/nosnoop.t" "--$case"
-	while read -r line; do
-		case $line in
-		'ok '*) pass "$name: ${line#* - }" ;;
-		'not ok '*) fail "$name: ${line#* - }" ;;
-		'#'*) printf '%s\n' "$line" ;;
-		esac
-	done <"$OUT"
-	((STATUS != 1)) || STATUS=0
-	like "$name: ran to its end, without a report of the kernel" "$STATUS $(tail -n 1 "$OUT") $(<"$ERR")" '^0 1\.\.[0-9]+ $'
+	checks_of "$name"
+	is "$name: not a word on standard error" "$(<"$ERR")" ''
 }
 
 # nosnoop.t CASE...: these alone

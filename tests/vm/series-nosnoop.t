@@ -8,6 +8,7 @@
 # SERIES_KERNEL: the kernel (default: patched-7.2), a name of scripts/kernel or a bzImage.
 # SERIES_MODULES: the directory that holds lib/modules/VERSION of a bzImage.
 
+# shellcheck disable=SC2016 # expressions of jq, commands of the workload
 set -u -o pipefail
 
 # shellcheck source-path=SCRIPTDIR source=live.sh
@@ -24,11 +25,8 @@ NOSNOOP=${NOSNOOP:-$BINARIES/nosnoop}
 
 # facts NAME BDF WANTED: of one function, from the listing in $TMP/list
 facts() {
-	local got
-
-	got=$(jq -r --arg bdf "$2" '.functions[] | select(.bdf == $bdf) | "\(.no_snoop) \(.ability) \(.box) \(.box_candidates) " +
-		"\(.blocked) \(.listed) \(.domain.enforced) \(.domain.policy)"' "$TMP/list")
-	is "$1" "$got" "$3"
+	judged is "$1" "$3" "$TMP/list" '.functions[] | select(.bdf == $bdf) | "\(.no_snoop) \(.ability) \(.box) " +
+		"\(.box_candidates) \(.blocked) \(.listed) \(.domain.enforced) \(.domain.policy)"' --arg bdf "$2"
 }
 
 listing() {
@@ -79,7 +77,7 @@ watched() {
 
 # verdict_of NAME BDF WANTED
 verdict_of() {
-	is "$1" "$(jq -r --arg bdf "$2" '.devices[] | select(.bdf == $bdf) | "\(.row) \(.verdict)"' "$OUT")" "$3"
+	judged is "$1" "$3" "$OUT" '.devices[] | select(.bdf == $bdf) | "\(.row) \(.verdict)"' --arg bdf "$2"
 }
 
 advise() {
@@ -95,9 +93,9 @@ prepare() {
 		inject add "${BDF[4]}" writable
 }
 
-# over JQ: of all lines of the recording
+# over CHECK NAME WANTED FILTER: of all lines of the recording
 over() {
-	jq -s "$1" "$TMP/moves"
+	judged "${@:1:3}" "$TMP/moves" "$4" -s -c
 }
 
 # One device is attached, gets memory, is moved to another address space with memory of its own, and
@@ -134,30 +132,29 @@ moves() {
 	wait "$watcher"
 	is "moves: watch ends well" "$? $(<"$TMP/moves.err")" '0 '
 	let_go
-	is "moves: the kernel is heard, and nothing was lost" "$(over 'map([.log.heard, .log.why, .log.lost_events, .log.lost_maps]) | unique' | tr -d ' \n')" \
-		'[[true,null,0,0]]'
-	is "moves: mapped" "$(over 'map(.vms[].mapped_bytes) | add')" $((72 * mib))
+	over is "moves: the kernel is heard, and nothing was lost" '[[true,null,0,0]]' \
+		'map([.log.heard, .log.why, .log.lost_events, .log.lost_maps]) | unique'
+	over is "moves: mapped" $((72 * mib)) 'map(.vms[].mapped_bytes) | add'
 	# 64 at the map, 8 when it was attached to b, and 64 again when it came back to a
-	is "moves: of that non-coherently" "$(over 'map(.vms[].noncoherent_bytes) | add')" $((136 * mib))
-	is "moves: flushed" "$(over 'map(.vms[].flushed_bytes) | add')" $((136 * mib))
-	is "moves: flushed, as the host counts it" "$(over 'map(.log.flushes.map.bytes + .log.flushes.attach.bytes) | add')" $((136 * mib))
-	compare "moves: and that took time" "$(over 'map(.vms[].flush_ns) | add')" -gt 0
-	is "moves: counts" "$(over '.[-1].functions[0] | "\(.attaches) \(.replaces) \(.detaches) \(.refused) \(.box_changes) \(.no_snoop_operations)"')" \
-		'"2 1 1 0 3 1"'
-	is "moves: boxes" "$(over '[.[].events[] | select(.kind == "box") | "\(.old_box)\(.box)"] | join(" ")')" '"03 30 04"'
-	# shellcheck disable=SC2016 # variables of jq
-	ok "moves: GiB s, from the times of the events" over '
+	over is "moves: of that non-coherently" $((136 * mib)) 'map(.vms[].noncoherent_bytes) | add'
+	over is "moves: flushed" $((136 * mib)) 'map(.vms[].flushed_bytes) | add'
+	over is "moves: flushed, as the host counts it" $((136 * mib)) 'map(.log.flushes.map.bytes + .log.flushes.attach.bytes) | add'
+	over is "moves: and that took time" true 'map(.vms[].flush_ns) | add > 0'
+	over is "moves: counts" "2 1 1 0 3 1" \
+		'.[-1].functions[0] | "\(.attaches) \(.replaces) \(.detaches) \(.refused) \(.box_changes) \(.no_snoop_operations)"'
+	over is "moves: boxes" "03 30 04" '[.[].events[] | select(.kind == "box") | "\(.old_box)\(.box)"] | join(" ")'
+	over is "moves: GiB s, from the times of the events" true '
 		([.[].events[] | select(.kind == "box").time_ns]) as $t |
 		([.[].events[] | select(.kind == "replace").time_ns][0]) as $r |
 		((($r - $t[0]) / 16 + ($t[1] - $r) / 128) / 1e9) as $wanted |
 		.[-1].functions[0].exposed_gib_s as $got |
 		if $got > $wanted - 0.13 and $got < $wanted + 0.13 then true else error("\($got), not \($wanted)") end'
-	is "moves: in box 4 nothing is exposed" "$(over '.[-1].functions[0].exposed_bytes')" 0
-	is "moves: though it is pinned" "$(over '.[-1].vms[0].pinned_bytes')" $((64 * mib))
+	over is "moves: in box 4 nothing is exposed" 0 '.[-1].functions[0].exposed_bytes'
+	over is "moves: though it is pinned" $((64 * mib)) '.[-1].vms[0].pinned_bytes'
 	like "moves: told as they happen" "$(<"$TMP/moves.txt")" "$bdf box none -> 3.*$bdf attach to IOAS.*$bdf box 3 -> none"
 	runs "$NOSNOOP" advise --baseline "$TMP/moves" --min-overlap 2 --json
-	like "moves: in box 4 in the end: M is not what box 3 costs" "$(jq -r '.devices[0].inputs.m | "\(.value) \(.source)"' "$OUT")" \
-		'^null the device was blocked in all or part'
+	judged like "moves: in box 4 in the end: M is not what box 3 costs" '^null the device was blocked in all or part' "$OUT" \
+		'.devices[0].inputs.m | "\(.value) \(.source)"'
 }
 
 # vm_of NAME: the process' entries in the recording, as jq selects them
@@ -200,18 +197,18 @@ unpins() {
 	wait "$other"
 	wait "$watcher"
 	is "unpins: watch ends well" "$? $(<"$TMP/moves.err")" '0 '
-	is "unpins: of the one, at its calls and at its end" "$(over "[[.[] | $(vm_of "$a")] | group_by(.ended)[] |
-		[.[0].ended, (map(.unpin_flushed_bytes) | add)]]" | tr -d ' \n')" "[[false,$((32 * mib))],[true,$((8 * mib))]]"
-	is "unpins: of the other" "$(over "[[.[] | $(vm_of "$b")] | group_by(.ended)[] |
-		[.[0].ended, (map(.unpin_flushed_bytes) | add)]]" | tr -d ' \n')" "[[false,$((4 * mib))],[true,$((16 * mib))]]"
-	is "unpins: of the host, theirs" "$(over 'map(.log.flushes.unpin.bytes) | add')" $((60 * mib))
-	compare "unpins: they took time" "$(over 'map(.vms[].unpin_flush_ns) | add')" -gt 0
-	is "unpins: flush_ns, which M is of, has all of it, once" "$(over 'map(.vms[].flush_ns) | add')" \
-		"$(over 'map(.log.flushes | .map.ns + .attach.ns + .unpin.ns) | add')"
-	is "unpins: nobody else's" "$(over 'map(.log.flushes.unpin_by_others.bytes) | add')" 0
-	is "unpins: of a VM that is not watched, somebody else's" \
-		"$(jq -s 'map(.log.flushes.unpin_by_others.bytes) | add' "$TMP/first")" $((20 * mib))
-	is "unpins: nothing was lost" "$(over 'map([.log.lost_events, .log.lost_maps]) | unique' | tr -d ' \n')" '[[0,0]]'
+	over is "unpins: of the one, at its calls and at its end" "[[false,$((32 * mib))],[true,$((8 * mib))]]" \
+		"[[.[] | $(vm_of "$a")] | group_by(.ended)[] | [.[0].ended, (map(.unpin_flushed_bytes) | add)]]"
+	over is "unpins: of the other" "[[false,$((4 * mib))],[true,$((16 * mib))]]" \
+		"[[.[] | $(vm_of "$b")] | group_by(.ended)[] | [.[0].ended, (map(.unpin_flushed_bytes) | add)]]"
+	over is "unpins: of the host, theirs" $((60 * mib)) 'map(.log.flushes.unpin.bytes) | add'
+	over is "unpins: they took time" true 'map(.vms[].unpin_flush_ns) | add > 0'
+	over is "unpins: flush_ns, which M is of, has all of it, once" true \
+		'(map(.vms[].flush_ns) | add) == (map(.log.flushes | .map.ns + .attach.ns + .unpin.ns) | add)'
+	over is "unpins: nobody else's" 0 'map(.log.flushes.unpin_by_others.bytes) | add'
+	over is "unpins: nothing was lost" '[[0,0]]' 'map([.log.lost_events, .log.lost_maps]) | unique'
+	judged is "unpins: of a VM that is not watched, somebody else's" $((20 * mib)) "$TMP/first" \
+		'map(.log.flushes.unpin_by_others.bytes) | add' -s
 }
 
 # A function that is opened through its group and a container of VFIO: the kernel tells its box, and
@@ -239,10 +236,11 @@ typeone() {
 	sleep 3
 	listing -D "$bdf"
 	facts "type1: the kernel's box" "$bdf" "enabled can $box [$box] false false $([[ $snoop == on ]] && echo true || echo false) null"
-	is "type1: no policy, and why" "$(jq -r '.functions[0].domain | "\(.type) \(.box): \(.policy_why)"' "$TMP/list")" \
-		"$(</sys/kernel/iommu_groups/"$(basename "$(readlink "/sys/bus/pci/devices/$bdf/iommu_group")")"/type) $box: the process has no I/O address space of iommufd; others have no policy"
-	is "type1: by the VM" "$(jq -r '.functions[0].vm | "\(.id) \(.pid)"' "$TMP/list")" \
-		"$(basename -- "$(compgen -G "/sys/kernel/debug/kvm/$PID-*")") $PID"
+	judged is "type1: no policy, and why" \
+		"$(</sys/kernel/iommu_groups/"$(basename "$(readlink "/sys/bus/pci/devices/$bdf/iommu_group")")"/type) $box: the process has no I/O address space of iommufd; others have no policy" \
+		"$TMP/list" '.functions[0].domain | "\(.type) \(.box): \(.policy_why)"'
+	judged is "type1: by the VM" "$(basename -- "$(compgen -G "/sys/kernel/debug/kvm/$PID-*")") $PID" \
+		"$TMP/list" '.functions[0].vm | "\(.id) \(.pid)"'
 	step 'config d 0xe8 2 0x0010 3'
 	step 'block d'
 	step 'config d 0xe8 2 0x0810 5'
@@ -253,20 +251,18 @@ typeone() {
 	wait "$watcher"
 	is "type1: watch ends well" "$? $(<"$TMP/moves.err")" '0 '
 	let_go
-	tail -n 1 "$TMP/moves" >"$TMP/last"
-	is "type1: of the VM neither maps nor flushes, and why" "$(jq -c '[.vms[0] | .mapped_bytes, .noncoherent_bytes,
-		.flushed_bytes, .unpin_flushed_bytes, .unpin_flush_ns, .flush_ns, .why]' "$TMP/last")" \
-		"[null,null,null,null,null,null,\"$why\"]"
-	is "type1: of the function no attachments, and why" "$(jq -c '[.functions[0] | .attaches, .replaces, .detaches, .refused,
-		.exposure_why]' "$TMP/last")" "[null,null,null,null,\"$why\"]"
-	is "type1: its boxes and operations are told" "$(jq -c '[.functions[0] | .box_changes, .no_snoop_operations, .blocked, .box]' "$TMP/last")" \
-		"[2,1,true,$((box == 3 ? 4 : 2))]"
-	is "type1: what was pinned" "$(over 'map(.vms[].pinned_bytes // 0) | max')" $((16 * mib))
-	is "blocked: what the guest writes all the same" "$(jq -c '[.functions[0].guest_writes | .set, .cleared, .unread, .last]' "$TMP/last")" \
-		'[5,3,0,"set"]'
-	is "blocked: it does not reach the function" "$(jq -r '.functions[0].no_snoop' "$TMP/last")" disabled
-	runs "$NOSNOOP" advise --baseline "$TMP/moves" --min-overlap 2 --json
-	is "type1: M is not known" "$STATUS $(jq -c '.devices[0].inputs.m.value' "$OUT")" '0 null'
+	over is "type1: of the VM neither maps nor flushes, and why" "[null,null,null,null,null,null,\"$why\"]" \
+		'[.[-1].vms[0] | .mapped_bytes, .noncoherent_bytes, .flushed_bytes, .unpin_flushed_bytes, .unpin_flush_ns, .flush_ns, .why]'
+	over is "type1: of the function no attachments, and why" "[null,null,null,null,\"$why\"]" \
+		'[.[-1].functions[0] | .attaches, .replaces, .detaches, .refused, .exposure_why]'
+	over is "type1: its boxes and operations are told" "[2,1,true,$((box == 3 ? 4 : 2))]" \
+		'[.[-1].functions[0] | .box_changes, .no_snoop_operations, .blocked, .box]'
+	over is "type1: what was pinned" $((16 * mib)) 'map(.vms[].pinned_bytes // 0) | max'
+	over is "blocked: what the guest writes all the same" '[5,3,0,"set"]' \
+		'[.[-1].functions[0].guest_writes | .set, .cleared, .unread, .last]'
+	over is "blocked: it does not reach the function" disabled '.[-1].functions[0].no_snoop'
+	advise --baseline "$TMP/moves"
+	judged is "type1: M is not known" null "$OUT" '.devices[0].inputs.m.value'
 }
 
 # R4: what policy-ab measured of a device in box 1, its VM's cost in box 3. The mapping workload loses by the flushes;
@@ -276,7 +272,6 @@ pays() {
 
 	runs env OUT="$BINARIES" "$TOP/scripts/bench/policy-ab" -d "$bdf" -n 2 -o "$TMP/maps"
 	is "policy-ab: status" "$STATUS" 0
-	# shellcheck disable=SC2016 # the workload's variable
 	runs env OUT="$BINARIES" "$TOP/scripts/bench/policy-ab" -d "$bdf" -n 2 -o "$TMP/gains" -w "made up" -- \
 		bash -c '[[ $POLICY == enforced ]] && echo 100 || echo 110'
 	is "policy-ab, a workload of our own: status" "$STATUS" 0
@@ -286,10 +281,9 @@ pays() {
 	set -- --baseline "$TMP/base" --candidate "$TMP/candidate.top" --candidate "$TMP/candidate" --ab
 	advise "$@" "$TMP/gains/ab.json" --max-cost 100
 	verdict_of "R4: gains" "$bdf" 'R4 1-to-3-pays'
-	is "R4: the gain" "$(jq -c --arg bdf "$bdf" '.devices[] | select(.bdf == $bdf).ab | [.gain, .gain_lo, .gain_hi]' "$OUT")" '[10,10,10]'
-	# shellcheck disable=SC2016 # a variable of jq
-	ok "R4: F, T and M are known" jq -e --arg bdf "$bdf" '[.devices[] | select(.bdf == $bdf).inputs | .f, .t, .m | .value] |
-		all(. != null and . >= 0)' "$OUT"
+	judged is "R4: the gain" '[10,10,10]' "$OUT" '.devices[] | select(.bdf == $bdf).ab | [.gain, .gain_lo, .gain_hi]' -c --arg bdf "$bdf"
+	judged is "R4: F, T and M are known" true "$OUT" '[.devices[] | select(.bdf == $bdf).inputs | .f, .t, .m | .value] |
+		length == 3 and all(. != null and . >= 0)' --arg bdf "$bdf"
 	advise "$@" "$TMP/gains/ab.json" --min-gain 10
 	verdict_of "R4: gains no more than it has to" "$bdf" 'R4 keep-1'
 	advise "$@" "$TMP/maps/ab.json" --max-cost 100
@@ -319,8 +313,10 @@ inside() {
 	facts "nobody: its bit is set" "$able" "enabled can $can [$can] null false $f null"
 	facts "nobody: a cleared bit is not proven" "$cleared" "disabled null null $both null false $f null"
 	facts "nobody: nor is one that is hardwired" "$unable" "disabled null null $both null false $f null"
-	is "nobody: nothing is proven" "$(jq '[.functions[] | select(.ability == "cannot" or .box == 2 or .box == 4)] | length' "$TMP/list")" 0
-	is "whether the IOMMU blocks" "$(jq -c '[.functions[] | select(.driver == "vfio-pci").snoop_control] | unique' "$TMP/list")" "[$blocks]"
+	judged is "nobody: nothing is proven" 0 "$TMP/list" \
+		'[.functions[] | select(.ability == "cannot" or .box == 2 or .box == 4)] | length'
+	judged is "whether the IOMMU blocks" "[$blocks]" "$TMP/list" \
+		'[.functions[] | select(.driver == "vfio-pci").snoop_control] | unique' -c
 	listing --probe -D "$cleared"
 	facts "probed: the cleared bit can be set" "$cleared" "disabled can $can [$can] null false $f null"
 	listing --probe -D "$unable"
@@ -336,8 +332,8 @@ inside() {
 	facts "held: blocked" "$blocked" "disabled can $cannot [$cannot] true false $blocks automatic"
 	facts "held: ignores the bit" "$ignores" "disabled null $can [$can] false true $blocks automatic"
 	facts "held: cleared behind VFIO's back" "$cleared" "disabled can $can [$can] false false $blocks automatic"
-	is "held: by the VM" "$(jq -r '[.functions[].vm.id] | unique[]' "$TMP/list")" \
-		"$(basename -- "$(compgen -G "/sys/kernel/debug/kvm/$PID-*")")"
+	judged is "held: by the VM" "$(basename -- "$(compgen -G "/sys/kernel/debug/kvm/$PID-*")")" \
+		"$TMP/list" '[.functions[].vm.id] | unique[]'
 	watched base
 	advise --baseline "$TMP/base"
 	verdict_of "advise: cannot" "$unable" 'R1 costs-nothing'

@@ -211,10 +211,10 @@ struct operation {
 /* A stretch is shorter than the 4 ms between two ticks, where it can be. */
 static const struct operation operations[] = {
 	{ "map-4k", MAP, 4 * KIB, false, 1, 20 },
-	{ "map-2m", MAP, 2 * MIB, false, 1, 5 },
-	{ "map-2m-huge", MAP, 2 * MIB, true, 1, 10 },
+	{ "map-2m", MAP, 2 * MIB, false, 4, 5 },
+	{ "map-2m-huge", MAP, 2 * MIB, true, 2, 10 },
 	{ "map-256m", MAP, 256 * MIB, false, 100, 1 },
-	{ "map-256m-huge", MAP, 256 * MIB, true, 20, 1 },
+	{ "map-256m-huge", MAP, 256 * MIB, true, 50, 1 },
 	{ "hwpt-alloc", ALLOC, 0, false, 1, 20 },
 	{ "attach-hwpt", ATTACH, 0, false, 1, 20 },
 	{ "attach-ioas", ATTACH_IOAS, 0, false, 1, 20 },

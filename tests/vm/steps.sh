@@ -48,11 +48,12 @@ step() {
 # shellcheck disable=SC2317 # its name is passed
 # lines FILE N: it has as many within 120 s
 lines() {
-	local end=$((SECONDS + 120))
+	local end=$((SECONDS + 120)) seen=()
 
-	until (($(grep -c '' "$1" 2>/dev/null) >= $2)); do
+	until ((${#seen[@]} >= $2)); do
 		((SECONDS < end)) || return 1
-		sleep 0.2
+		nap 0.2
+		[[ ! -e $1 ]] || mapfile -t seen <"$1"
 	done
 }
 
