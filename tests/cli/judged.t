@@ -13,6 +13,9 @@ set -u -o pipefail
 inside() {
 	printf '%s\n' '{"a": 1, "b": "it'\''s \"x\" \\ $HOME"}' '{"a": 2}' >"$TMP/two"
 	echo '{"a": 3}' >"$TMP/one"
+	: >"$TMP/empty"
+	judged is "fail: nothing, which is no object" 3 "$TMP/empty" .a
+	judged is "pass: nothing, and that is wanted" 0 "$TMP/empty" length -s
 	judged is "pass: a member" 1 "$TMP/two" 'select(.b).a'
 	judged is "fail: a member" 2 "$TMP/two" 'select(.b).a'
 	judged is "pass: options, a filter of two lines" '[1,2]' "$TMP/two" 'map(.a)
@@ -43,16 +46,25 @@ is "a check of its own decides its status" "$STATUS" 1
 cp -- "$OUT" "$TMP/inside"
 # The checks of those checks are not this file's.
 (
+	# Nor is what an earlier VM looked at this one's.
+	JUDGED_TEXT='{"a": 3}'
 	OUT=$TMP/inside TESTS=0 FAILURES=0
 	checks_of vm
 	echo "$TESTS $FAILURES"
 ) >"$TMP/said"
-is "all are counted, also that it ran to its end" "$(tail -n 1 "$TMP/said")" '16 7'
+is "all are counted, also that it ran to its end" "$(tail -n 1 "$TMP/said")" '18 8'
 is "none that has to fail passes" "$(grep -E '^ok [0-9]+ - vm: fail' "$TMP/said")" ''
 is "none that has to pass fails" "$(grep -E '^not ok [0-9]+ - vm: pass' "$TMP/said")" ''
-is "in order" "$(grep -oE '^(not )?ok [0-9]+' "$TMP/said" | grep -o '[0-9]*$' | paste -sd ' ')" "$(seq -s ' ' 16)"
+is "in order" "$(grep -oE '^(not )?ok [0-9]+' "$TMP/said" | grep -o '[0-9]*$' | paste -sd ' ')" "$(seq -s ' ' 18)"
 like "what was seen is shown" "$(<"$TMP/said")" "# by jq: select\(.b\).a
 # of: \{\"a\": 1"
+
+printf '%s\n' "judged text '{}' is" 1..0 >"$TMP/inside"
+(
+	STATUS=0 OUT=$TMP/inside TESTS=0 FAILURES=0
+	checks_of vm
+) >"$TMP/said"
+like "a check of which a part is missing" "$(<"$TMP/said")" '^not ok 1 - vm: a check that did not come whole'
 
 # A VM that ends early has said too little.
 head -n 3 "$OUT" >"$TMP/inside"

@@ -197,46 +197,4 @@ done <<'TABLE'
 x|'x' is one argument too many
 TABLE
 
-# ---- what watching takes ------------------------------------------------------------------------
-
-# cpu_ms N: of N readings, one per second
-cpu_ms() {
-	local TIMEFORMAT='%3U %3S' user system
-
-	read -r user system < <({ time "$TOOL" watch --sysroot "$TREE" -d 1 -n "$1" --record "$TMP/rec" >/dev/null 2>&1; } 2>&1)
-	awk -v u="$user" -v s="$system" 'BEGIN { printf "%d", (u + s) * 1000 }'
-}
-
-# 16 assigned functions; what 8 readings take beyond the start.
-for ((i = 1; i < 15; i++)); do
-	printf -v bdf '0001:%02x:00.0' "$i"
-	cp -a -- "$DEVICES/0000:01:00.0" "$DEVICES/$bdf"
-done
-took=$((-$(cpu_ms 1) + $(cpu_ms 9)))
-is 'functions watched' "$(tail -n 1 "$TMP/rec" | jq '.functions | length')" 16
-cost "8 s of watching 16 functions: $took ms of CPU, below 0.5 %" "$took" -lt 40
-
-
-# 1,000 functions: what the process has run, in ns, as the scheduler counts it, in the best of five windows
-# of 5 s: on a busy machine caches are cold. Beside that, all is read anew every 5 minutes, some 0.03 %.
-TREE=$TMP/large
-ok 'a large tree' large_tree 1000
-"$TOOL" watch --sysroot "$TREE" --all -d 1 2>"$ERR" > >(grep --line-buffered "^address" >"$OUT") &
-watcher=$!
-until [[ -s $OUT ]]; do sleep 0.1; done
-share=99999
-for _ in 1 2 3 4 5; do
-	read -r before _ <"/proc/$watcher/schedstat"
-	start=$(date +%s%N)
-	sleep 5
-	read -r after _ <"/proc/$watcher/schedstat"
-	one=$(((after - before) * 100000 / ($(date +%s%N) - start)))
-	((one >= share)) || share=$one
-done
-kill "$watcher"
-wait "$watcher"
-is "1,000 functions: status and errors" "$? $(<"$ERR")" '0 '
-compare "1,000 functions: frames" "$(grep -c '^address' "$OUT")" -ge 10
-cost "1,000 functions: $share thousandths of a percent of one CPU, below 500" "$share" -lt 500
-
 done_testing

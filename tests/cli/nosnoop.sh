@@ -14,13 +14,3 @@ TOOL=${NOSNOOP:-$BUILD/nosnoop}
 	exit 1
 }
 export LC_ALL=C.UTF-8
-
-# cost NAME NUMBER OPERATOR NUMBER: as compare; INSTRUMENTED is set where the binary is a sanitizer's, and takes
-# what it takes
-cost() {
-	if [[ ${INSTRUMENTED-} ]]; then
-		skip "$1" "the build is instrumented"
-	else
-		compare "$@"
-	fi
-}

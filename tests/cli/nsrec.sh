@@ -36,6 +36,13 @@ watch_rec() {
 	watch_lines "$1" 2 "${@:2}"
 }
 
+# ten_lines FROM: of 1,000 functions in one VM
+ten_lines() {
+	jq -nc "$NS_DEFS"'[range(1000) | dev + {snoop_control: true, domain: {box: 3}, bdf: "000\(. / 640 | floor):\(10 + (. / 8 | floor) % 80):00.\(. % 8)"}] as $all | range(10) as $i |
+		{schema: "nosnoop/1", command: "watch", kernel: "6.12.0", time: at($from + $i * 10), time_ns: mono($from + $i * 10),
+			interval_ns: (if $i == 0 then 0 else 10000000000 end), cpus: 4, requests: blind, vms: [], functions: $all}' --argjson from "$1"
+}
+
 # top_lines FROM LINES STEP EMULATION_NS STALL_NS [MEMBERS [LINE]]: of wbinvdtop, a line each STEP seconds, whose
 # counters grow by so much in each; MEMBERS and LINE are expressions of jq, added to the VM and to the line
 top_lines() {

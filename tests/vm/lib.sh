@@ -130,8 +130,8 @@ value() {
 
 # ---- checks in a VM ------------------------------------------------------------------------------
 
-# judged CHECK NAME WANTED FILE FILTER [JQ_OPTION]...: CHECK NAME "$(jq -r JQ_OPTION... FILTER FILE)" WANTED, of what is in
-# FILE now. For what runs in a VM, where each start of jq takes half a second: it is outside that checks_of makes it.
+# judged CHECK NAME WANTED FILE FILTER [JQ_OPTION]...: CHECK NAME "$(jq -r JQ_OPTION... FILTER FILE 2>&1)" WANTED, of what
+# is in FILE now. For what runs in a VM, where each start of jq takes half a second: it is outside that checks_of makes it.
 judged() {
 	local text="no file $4" words
 
@@ -139,7 +139,7 @@ judged() {
 	# Many of them look at the same; what a subshell remembers its parent does not.
 	if [[ $BASHPID != "$$" ]]; then
 		words=(once "$text")
-	elif [[ ${JUDGED_TEXT-} == "$text" ]]; then
+	elif [[ -v JUDGED_TEXT && $JUDGED_TEXT == "$text" ]]; then
 		words=(same '')
 	else
 		words=(text "$text")
@@ -151,8 +151,12 @@ judged() {
 
 # judge NAME WORD...: the words of one such line
 judge() {
-	local name=$1 text=$3 check=$4 what=$5 wanted=$6 filter=$7 said failures=$FAILURES
+	local name=$1 text=${3-} check=${4-} what=${5-} wanted=${6-} filter=${7-} said failures=$FAILURES
 
+	if (($# < 7)); then
+		fail "$name: a check that did not come whole" "$*"
+		return
+	fi
 	case $2 in
 	same) text=$JUDGED_TEXT ;;
 	text) JUDGED_TEXT=$text ;;
@@ -166,6 +170,7 @@ judge() {
 checks_of() {
 	local name=$1 line said words
 
+	unset JUDGED_TEXT
 	while IFS= read -r line; do
 		case $line in
 		'ok '*' # SKIP '*)
@@ -176,6 +181,7 @@ checks_of() {
 		'not ok '*) fail "$name: ${line#* - }" ;;
 		'#'*) printf '%s\n' "$line" ;;
 		'judged '*)
+			words=()
 			eval "words=(${line#judged })"
 			judge "$name" "${words[@]}"
 			;;

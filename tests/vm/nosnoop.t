@@ -4,7 +4,7 @@
 # nosnoop on a running kernel: what it says of real functions, and the write probe: refused while a
 # driver or somebody else has the function, carried out on an idle one, and leaving nothing behind.
 #
-# Run by prove. OUT names the directory of the binaries (default: build).
+# Run by prove. OUT names the directory of the binaries (default: build). LONG: when set, on every kernel.
 
 set -u -o pipefail
 
@@ -108,6 +108,7 @@ waste() {
 	judged is 'waste: F is known, and above 0' true "$OUT" '.devices[0].inputs.f.value > 0'
 	judged like 'waste: what is recoverable' 'Recoverable: ' "$OUT" '.devices[0].notes[]'
 	runs "$NOSNOOP" advise --baseline "$TMP/waste.top" --baseline "$TMP/waste" --min-overlap 3 --json
+	is 'waste: without the proof: status' "$STATUS $(<"$ERR")" '0 '
 	verdicts 'waste: without the proof there is no such verdict' "$1 R6 not-shown"
 }
 
@@ -157,7 +158,7 @@ reads_as() {
 
 	n=$(grep -cs '' "$TMP/rec")
 	for ((i = 2; i < 22; i++)); do
-		lines "$TMP/rec" $((${n:-0} + i)) || break
+		lines "$TMP/rec" $((${n:-0} + i)) 30 || break
 		[[ $(tail -n 1 "$TMP/rec" | jq -c "$1" 2>/dev/null) != true ]] || return 0
 	done
 	tail -n 1 "$TMP/rec" | jq -c '[.guest_writes, .functions[].guest_writes]'
@@ -283,7 +284,8 @@ if [[ $# -eq 0 || " $* " == *' written '* ]]; then
 		fail 'the program that writes compiles'
 	"${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o "$TMP/fillfexit" "$TOP/tests/vm/fillfexit.c" -lbpf ||
 		fail 'the program that leaves no room compiles'
-	for kernel in stock-6.1 stock-6.12 stock-7.2; do
+	# The oldest and the newest; with LONG what is between them, too.
+	for kernel in stock-6.1 ${LONG:+stock-6.12} stock-7.2; do
 		all_of "$kernel" written -k "$kernel" --tcg single --iommu intel --snoop-control off --device e1000e --device e1000e
 	done
 fi

@@ -119,7 +119,7 @@ inside() {
 
 # counted NAME KERNEL MODULES OPTION...: leaves the lines "OPERATION COUNT MEAN MEDIAN" in $TMP/cost.NAME
 counted() {
-	# On these kernels the APIC's timer fails its test, for which such an emulator takes half a minute.
+	# On kernels as they are built here the APIC's timer fails its test, for which such an emulator takes half a minute.
 	all_of "$1" "$1" -k "$2" ${3:+-M "$3"} --icount --append nolapic_timer -c 1 --iommu intel --env "COUNT=$COUNT" "${@:4}"
 	sed -n 's/^# cost //p' "$OUT" >"$TMP/cost.$1"
 }

@@ -46,9 +46,9 @@ step() {
 }
 
 # shellcheck disable=SC2317 # its name is passed
-# lines FILE N: it has as many within 120 s
+# lines FILE N [SECONDS]: it has as many within those (default: 120)
 lines() {
-	local end=$((SECONDS + 120)) seen=()
+	local end=$((SECONDS + ${3:-120})) seen=()
 
 	until ((${#seen[@]} >= $2)); do
 		((SECONDS < end)) || return 1

@@ -231,8 +231,8 @@ static void nothing(int sig)
 
 /*
  * Once all are to stop.  A guest whose code was written over, as any memory that is
- * mapped may be, need not halt: a signal ends the call.  No other call has to bear
- * one, as a thread makes none any more.
+ * mapped may be, need not halt: a signal ends the call.  Another call would meet
+ * one only if it began in the moment in which all were told to stop.
  */
 static void join(pthread_t *threads)
 {

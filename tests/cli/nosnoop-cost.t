@@ -1,0 +1,77 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# What nosnoop costs: how long 1,000 functions take to list and to judge, and how much of a CPU watching takes. Needs
+# no root.
+#
+# Run by prove. OUT names the build directory (default: build).
+
+# shellcheck disable=SC2016 # expressions of jq
+set -u -o pipefail
+
+# shellcheck source=tests/cli/nosnoop.sh disable=SC1094
+. "$(dirname -- "${BASH_SOURCE[0]}")/nosnoop.sh"
+# shellcheck source=tests/cli/nstree.sh disable=SC1094
+. "$TOP/tests/cli/nstree.sh"
+# shellcheck source=tests/cli/nsrec.sh disable=SC1094
+. "$TOP/tests/cli/nsrec.sh"
+TREE=$TMP/tree
+demo_tree
+
+# ---- what watching takes ------------------------------------------------------------------------
+
+# cpu_ms N: of N readings, one per second
+cpu_ms() {
+	local TIMEFORMAT='%3U %3S' user system
+
+	read -r user system < <({ time "$TOOL" watch --sysroot "$TREE" -d 1 -n "$1" --record "$TMP/rec" >/dev/null 2>&1; } 2>&1)
+	awk -v u="$user" -v s="$system" 'BEGIN { printf "%d", (u + s) * 1000 }'
+}
+
+# 16 assigned functions; what 8 readings take beyond the start.
+for ((i = 1; i < 15; i++)); do
+	printf -v bdf '0001:%02x:00.0' "$i"
+	cp -a -- "$TREE/sys/bus/pci/devices/0000:01:00.0" "$TREE/sys/bus/pci/devices/$bdf"
+done
+took=$((-$(cpu_ms 1) + $(cpu_ms 9)))
+is 'functions watched' "$(tail -n 1 "$TMP/rec" | jq '.functions | length')" 16
+compare "8 s of watching 16 functions: $took ms of CPU, below 0.5 %" "$took" -lt 40
+
+# 1,000 functions: what the process has run, in ns, as the scheduler counts it, in the best of five windows
+# of 5 s: on a busy machine caches are cold. Beside that, all is read anew every 5 minutes, some 0.03 %.
+TREE=$TMP/large
+ok 'a large tree' large_tree 1000
+"$TOOL" watch --sysroot "$TREE" --all -d 1 2>"$ERR" > >(grep --line-buffered "^address" >"$OUT") &
+watcher=$!
+until [[ -s $OUT ]]; do sleep 0.1; done
+share=99999
+for _ in 1 2 3 4 5; do
+	read -r before _ <"/proc/$watcher/schedstat"
+	start=$(date +%s%N)
+	sleep 5
+	read -r after _ <"/proc/$watcher/schedstat"
+	one=$(((after - before) * 100000 / ($(date +%s%N) - start)))
+	((one >= share)) || share=$one
+done
+kill "$watcher"
+wait "$watcher"
+is "1,000 functions: status and errors" "$? $(<"$ERR")" '0 '
+compare "1,000 functions: frames" "$(grep -c '^address' "$OUT")" -ge 10
+compare "1,000 functions: $share thousandths of a percent of one CPU, below 500" "$share" -lt 500
+
+# ---- listing and judging 1,000 -------------------------------------------------------------------
+
+# Of the clock or of CPU, whichever is less: on a busy machine the clock says nothing.
+best=9999 TIMEFORMAT='%3R %3U %3S'
+for _ in 1 2 3; do
+	read -r real user system < <({ time "$TOOL" list --sysroot "$TREE" --json >"$OUT" 2>"$ERR"; } 2>&1)
+	took=$(awk -v r="$real" -v c="$user" -v s="$system" 'BEGIN { c += s; printf "%d", 1000 * (r < c ? r : c) }')
+	((took >= best)) || best=$took
+done
+compare "1,000 functions: $best ms, below 300" "$best" -lt 300
+
+ten_lines 1735732800 >"$TMP/rec"
+ten_lines 1735733800 >"$TMP/rec2"
+advise --baseline "$TMP/rec" --candidate "$TMP/rec2"
+compare "1,000 functions in both sides: judged in $TOOK s, at most 2" "$TOOK" -le 2
+done_testing
