@@ -68,10 +68,12 @@ for _ in 1 2 3; do
 	took=$(awk -v r="$real" -v c="$user" -v s="$system" 'BEGIN { c += s; printf "%d", 1000 * (r < c ? r : c) }')
 	((took >= best)) || best=$took
 done
+is "1,000 functions are listed" "$(jq '.functions | length' "$OUT")" 1000
 compare "1,000 functions: $best ms, below 300" "$best" -lt 300
 
 ten_lines 1735732800 >"$TMP/rec"
 ten_lines 1735733800 >"$TMP/rec2"
 advise --baseline "$TMP/rec" --candidate "$TMP/rec2"
 compare "1,000 functions in both sides: judged in $TOOK s, at most 2" "$TOOK" -le 2
+is "1,000 functions in both sides are judged" "$STATUS $(jq '.devices | length' "$TMP/advice")" '0 1000'
 done_testing

@@ -249,7 +249,7 @@ for kernel in "${KERNELS[@]}"; do
 		((TOOK >= 10)) || break
 	done
 	# Where more wants to run than there are CPUs, not even CPU time says how long a VM takes.
-	load=$(awk '{ split($4, now, "/"); printf "%d", $1 > now[1] - 1 ? $1 : now[1] - 1 }' /proc/loadavg)
+	load=$(awk '{ split($4, now, "/"); printf "%d", ($1 > now[1] - 1 ? $1 : now[1] - 1) }' /proc/loadavg)
 	if ((TOOK >= 10 && load > $(nproc))); then
 		skip "$kernel: starts and stops in time" "$TOOK s, at a load of $load"
 	else

@@ -4,7 +4,8 @@
 # nosnoop on a running kernel: what it says of real functions, and the write probe: refused while a
 # driver or somebody else has the function, carried out on an idle one, and leaving nothing behind.
 #
-# Run by prove. OUT names the directory of the binaries (default: build). LONG: when set, on every kernel.
+# Run by prove. OUT names the directory of the binaries (default: build).
+# LONG: when set, what is written to the bit is counted on every stock kernel.
 
 set -u -o pipefail
 
@@ -158,7 +159,8 @@ reads_as() {
 
 	n=$(grep -cs '' "$TMP/rec")
 	for ((i = 2; i < 22; i++)); do
-		lines "$TMP/rec" $((${n:-0} + i)) 30 || break
+		# The first waits for the start, too.
+		lines "$TMP/rec" $((${n:-0} + i)) $((n ? 30 : 120)) || break
 		[[ $(tail -n 1 "$TMP/rec" | jq -c "$1" 2>/dev/null) != true ]] || return 0
 	done
 	tail -n 1 "$TMP/rec" | jq -c '[.guest_writes, .functions[].guest_writes]'

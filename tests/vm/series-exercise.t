@@ -60,7 +60,12 @@ inside() {
 	finds "an error that must not be is found" '.*: ENOENT is forbidden' --seconds 5 --forbid ENOENT
 	exercise --seconds 6 --spin --table
 	verdict "a guest that never halts ends with its round" "$STATUS" "status $STATUS" "$(<"$TMP/exercise")"
-	like "there was one" "$(grep 'KVM_RUN:' "$TMP/exercise")" 'EINTR [1-9]'
+	# One call in thirty runs a guest.
+	if (($(said calls) > 300)); then
+		like "there was one" "$(grep 'KVM_RUN:' "$TMP/exercise")" 'EINTR [1-9]'
+	else
+		skip "there was one" "only $(said calls) calls were made"
+	fi
 	forget_leaks
 	exercise --seconds "$EXERCISE_SECONDS" ${EXERCISE_SEED:+--seed "$EXERCISE_SEED"}
 	verdict "$EXERCISE_SECONDS s of random calls, seed $(said seed)" "$STATUS" "status $STATUS" "$(<"$TMP/exercise")"
