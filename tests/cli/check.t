@@ -97,9 +97,6 @@ is "a kernel that cannot be had: the next is not tried" "$(grep -c kernel "$TREE
 kernel 'trap "echo ended >>ran; exit 143" TERM; sleep 60 & wait'
 printf '%s\n' '#!/bin/bash' 'echo ok 1; echo 1..1; sleep 2' >"$TREE/tests/cli/options.t"
 (cd "$TREE" && exec timeout -s INT 1 scripts/check kernels cli) >"$TMP/said" 2>&1
-for ((i = 0; i < 50; i++)); do
-	grep -qx ended "$TREE/ran" && break
-	sleep 0.1
-done
+until_true 5 grep -qx ended "$TREE/ran"
 like "interrupted: so is what runs beside" "$(<"$TREE/ran")" 'ended'
 done_testing

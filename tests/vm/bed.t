@@ -150,10 +150,7 @@ like "... names the suites that were tried" "$(tail -n 1 "$ERR")" \
 	'^kernel: no package of Linux 6.12 can be had; suites tried: system .*bookworm-backports.* trixie'
 (export PACE=20 && fake exec "$GET_KERNEL" get stock-6.12) >/dev/null 2>&1 &
 pid=$!
-for ((i = 0; i < 100; i++)); do
-	[[ ! -e $TMP/downloads ]] || break
-	sleep 0.1
-done
+until_true 10 test -e "$TMP/downloads"
 sleep 0.5
 kill "$pid"
 wait "$pid"
@@ -337,10 +334,7 @@ fi
 
 "$VM" "${ANY[@]}" -- sh -c 'echo first; sleep 1000' >"$TMP/live" 2>/dev/null &
 pid=$!
-for ((i = 0; i < 300; i++)); do
-	[[ ! -s $TMP/live ]] || break
-	sleep 0.1
-done
+until_true 30 test -s "$TMP/live"
 is "output comes while the command runs" "$(cat "$TMP/live")" first
 qemu=$(pgrep -P "$(pgrep -P "$pid" -x timeout)")
 ok "QEMU runs" kill -0 "$qemu"

@@ -28,17 +28,6 @@ done_by() {
 	is "$1" "$STATUS $(<"$ERR")" "${2:-0} "
 }
 
-# soon COMMAND [ARG]...: waits until it succeeds, a minute at most
-soon() {
-	local i
-
-	for ((i = 0; i < 300; i++)); do
-		! "$@" >/dev/null 2>&1 || return 0
-		nap 0.2
-	done
-	return 1
-}
-
 # ends PID: waits for it; afterwards $STATUS
 ends() {
 	STATUS=0

@@ -37,16 +37,15 @@ whole() {
 	counted "$1: none lost" "$2" "$3" ".lost.total == 0 ${4:+and $4}"
 }
 
-# guest NAME N VCPUS [BDF]: runs one, with the options PIN; RUNS gets a line for it
-PIN=(--pin 0-3)
+# guest NAME DID N VCPUS [OPTION]...: runs one, whose WBINVDs are to be flushes or skips; RUNS gets a line for it
 guest() {
-	local name=$1 n=$2 v=$3 bdf=${4:-} before pid
+	local name=$1 did=$2 n=$3 v=$4 before pid
 
 	before=$(callbacks)
-	"$BENCH" -n "$n" -v "$v" "${PIN[@]}" ${bdf:+--vfio "$bdf"} >"$TMP/bench" 2>&1 &
+	"$BENCH" -n "$n" -v "$v" "${@:5}" >"$TMP/bench" 2>&1 &
 	pid=$!
 	wait "$pid" || fail "$name: wbinvdbench" "$(<"$TMP/bench")"
-	RUNS+=("$pid $((n * v)) $(($(callbacks) - before)) $([[ $bdf ]] && echo flushes || echo skips) $name")
+	RUNS+=("$pid $((n * v)) $(($(callbacks) - before)) $did $name")
 }
 
 # each NAME MONITOR FILTER: true of the totals of each guest, which ended in one frame; there are $n, $callbacks, $did
@@ -62,19 +61,20 @@ each() {
 
 # together N: the sources that work here watch guests of 1, 2 and 4 vCPUs, coherent and not
 together() {
-	local n=$1 v m callbacks timed='.untimed == 0 and .mean_ns > 0 and .p50_ns > 0 and .p50_ns <= .p99_ns and
+	local n=$1 v m before callbacks timed='.untimed == 0 and .mean_ns > 0 and .p50_ns > 0 and .p50_ns <= .p99_ns and
 		.p99_ns <= .max_ns and .mean_ns == (.emulation_ns / .exits | floor)'
 
 	RUNS=()
 	for m in fentry kprobe exit; do
 		monitor "$m" --source "$m" -d 2
 	done
+	before=$(callbacks)
 	for v in 1 2 4; do
-		guest "$v vCPUs" "$n" "$v"
-		guest "$v vCPUs, non-coherent" "$n" "$v" "${BDF[0]}"
+		guest "$v vCPUs" skips "$n" "$v" --pin 0-3
+		guest "$v vCPUs, non-coherent" flushes "$n" "$v" --pin 0-3 --vfio "${BDF[0]}"
 	done
+	callbacks=$(($(callbacks) - before))
 	finish
-	callbacks=$(awk '{ n += $3 } END { print n }' <<<"$(printf '%s\n' "${RUNS[@]}")")
 	whole "three monitors: exit" exit $((14 * n))
 	each "exit" exit '.exits == $n and .flushes == null'
 	for m in fentry kprobe; do
@@ -99,12 +99,12 @@ twice() {
 
 # alone SOURCE N: one monitor, vCPUs that no CPU is set for
 alone() {
-	local source=$1 n=$2 PIN=()
+	local source=$1 n=$2
 
 	RUNS=()
 	monitor "$source" --source "$source"
-	guest "alone" "$n" 1
-	guest "alone, non-coherent" "$n" 1 "${BDF[0]}"
+	guest "alone" skips "$n" 1
+	guest "alone, non-coherent" flushes "$n" 1 --vfio "${BDF[0]}"
 	finish
 	whole "$source alone" "$source" $((2 * n)) "(.sum.total.flushes | . == null or . == $n)"
 	each "$source" "$source" '.exits == $n'

@@ -23,6 +23,23 @@ nap() {
 	read -r -t "$1" -u "$NAP" || true
 }
 
+# until_true SECONDS COMMAND [ARG]...: tries the command until it succeeds; the limit is generous,
+# as a VM under emulation on a busy machine is slow
+until_true() {
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@"; do
+		((SECONDS < end)) || return 1
+		nap 0.2
+	done
+}
+
+# soon COMMAND [ARG]...: within a minute, and in silence
+soon() {
+	until_true 60 "$@" >/dev/null 2>&1
+}
+
 note() {
 	printf '%s\n' "$@" | sed 's/^/# /'
 }

@@ -44,18 +44,6 @@ all_of() {
 TRACE=/sys/kernel/tracing
 MONITORS=()
 
-# until_true SECONDS COMMAND [ARG]...: tries the command until it succeeds; the limit is generous,
-# as a VM under emulation on a busy machine is slow
-until_true() {
-	local end=$((SECONDS + $1))
-
-	shift
-	until "$@"; do
-		((SECONDS < end)) || return 1
-		nap 0.2
-	done
-}
-
 # monitor NAME [OPTION]...: starts wbinvdtop; its JSON goes to $TMP/NAME, its errors to
 # $TMP/NAME.err. Returns with the first frame, from which on it counts.
 monitor() {

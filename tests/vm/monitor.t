@@ -33,18 +33,8 @@ cpu_ns() { cut -d ' ' -f 1 "/proc/$1/schedstat"; }
 
 rss_kib() { awk '/^VmRSS:/ { print $2 }' "/proc/$1/status"; }
 
-# until_true COMMAND...: 60 seconds at most
-until_true() {
-	local i
-
-	for ((i = 0; i < 600; i++)); do
-		! "$@" >/dev/null 2>&1 || return 0
-		sleep 0.1
-	done
-	return 1
-}
-
-# shellcheck disable=SC2317 # called by until_true
+# Not read by the shell: a line may be megabytes.
+# shellcheck disable=SC2317 # called by soon
 has_lines() { (($(wc -l <"$1") >= $2)); }
 
 # on_terminal ARG...: wbinvdtop on a terminal of its own, whose keys nobody presses
@@ -87,7 +77,7 @@ verifier() {
 		: >"$TMP/frames"
 		"$TOPBIN" --source "$source" --json -d 0.2 >"$TMP/frames" 2>"$TMP/err" &
 		pid=$!
-		until_true has_lines "$TMP/frames" 1
+		soon has_lines "$TMP/frames" 1
 		verdict "$source: passes the verifier" $? "$(<"$TMP/err")"
 		"$BUILD/bench/proginfo" >"$TMP/programs"
 		verdict "$source: what the verifier has walked" $?
@@ -101,7 +91,7 @@ verifier() {
 fill() {
 	"$BUILD/bench/fillmap" "$1" 100 >"$TMP/filled" 2>&1 &
 	FILLER=$!
-	until_true test -s "$TMP/filled"
+	soon test -s "$TMP/filled"
 	is "$1 vCPUs are filled in" "$(<"$TMP/filled")" filled
 }
 
@@ -116,13 +106,13 @@ json_frames() {
 	: >"$TMP/frames"
 	"$TOPBIN" --source fentry --json --vcpus -d 1 >"$TMP/frames" 2>"$TMP/err" &
 	pid=$!
-	until_true has_lines "$TMP/frames" 1 || fail "frames" "$(<"$TMP/err")"
+	soon has_lines "$TMP/frames" 1 || fail "frames" "$(<"$TMP/err")"
 	fill "$vcpus"
 	# One that has not all, and three in which memory finds its size.
 	lines=$(wc -l <"$TMP/frames")
-	until_true has_lines "$TMP/frames" $((lines + 4))
+	soon has_lines "$TMP/frames" $((lines + 4))
 	cpu=$(cpu_ns "$pid")
-	until_true has_lines "$TMP/frames" $((lines + 7))
+	soon has_lines "$TMP/frames" $((lines + 7))
 	us=$((($(cpu_ns "$pid") - cpu) / 3000))
 	note "$vcpus vCPUs: a JSON frame takes $us us of CPU, resident $(rss_kib "$pid") KiB"
 	compare "$vcpus vCPUs: resident" "$(rss_kib "$pid")" -le $((vcpus > 1000 ? 32768 : 16384))
@@ -137,7 +127,7 @@ screen_refresh() {
 	local pid cpu us
 
 	on_terminal --source fentry -d 1 >"$TMP/drawn" &
-	until_true grep -q quit "$TMP/drawn" || fail "the screen is drawn" "$(<"$TMP/drawn")"
+	soon grep -q quit "$TMP/drawn" || fail "the screen is drawn" "$(<"$TMP/drawn")"
 	pid=$(pgrep -x wbinvdtop)
 	fill 10000
 	sleep 5

@@ -115,7 +115,7 @@ waste() {
 
 # A VM holds the function by its own file: who it is, and what its VFIO says of it.
 held() {
-	local nic pid id i
+	local nic pid id
 
 	modprobe vfio-pci
 	nic=$(vfio_find 8086:10d3)
@@ -125,10 +125,7 @@ held() {
 	cp -- "$OUT" "$TMP/proof"
 	"$BENCH" -n 10 --vfio "$nic" --hold 3600 >"$TMP/bench" 2>"$TMP/bench.err" &
 	pid=$!
-	for ((i = 0; i < 300; i++)); do
-		! grep -q executed "$TMP/bench" || break
-		nap 0.5
-	done
+	until_true 60 grep -q executed "$TMP/bench"
 	id=$(basename "$(compgen -G "/sys/kernel/debug/kvm/$pid-*")")
 	fact is 'the VM, by its id' "$id $pid" "$nic" '"\(.vm.id) \(.vm.pid)"'
 	fact is 'awake, as a VM has it' 'false disabled' "$nic" '"\(.suspended) \(.no_snoop)"'

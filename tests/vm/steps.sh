@@ -46,15 +46,18 @@ step() {
 }
 
 # shellcheck disable=SC2317 # its name is passed
+# has_lines FILE N: by now, none of them large
+has_lines() {
+	local seen=()
+
+	[[ ! -e $1 ]] || mapfile -t seen <"$1"
+	((${#seen[@]} >= $2))
+}
+
+# shellcheck disable=SC2317
 # lines FILE N [SECONDS]: it has as many within those (default: 120)
 lines() {
-	local end=$((SECONDS + ${3:-120})) seen=()
-
-	until ((${#seen[@]} >= $2)); do
-		((SECONDS < end)) || return 1
-		nap 0.2
-		[[ ! -e $1 ]] || mapfile -t seen <"$1"
-	done
+	until_true "${3:-120}" has_lines "$1" "$2"
 }
 
 # recordings NAME FRAMES: of nosnoop watch in $TMP/NAME and, at the same time, FRAMES of wbinvdtop in $TMP/NAME.top
