@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# scripts/check, in a tree of its own: what was built is what is tested, in whatever directory, and kernels are
-# obtained beside the steps that need none.
+# scripts/check, in a tree of its own: what was built is what is tested, in whatever directory, and kernels and the series
+# are built beside the steps that need none of them.
 
 set -u -o pipefail
 
@@ -75,17 +75,22 @@ kernel() {
 	rm -f "$TREE/ran"
 }
 
-# shellcheck disable=SC2016 # it is the stub's
-printf '%s\n' '#!/bin/bash' 'echo series >>ran' >"$TREE/scripts/series"
-chmod +x "$TREE/scripts/series"
+# stub NAME TEXT
+stub() {
+	printf '%s\n' '#!/bin/bash' "$2" >"$TREE/scripts/$1"
+	chmod +x "$TREE/scripts/$1"
+}
 
-# It cannot end before the units ran.
+# The kernels cannot end before the units ran, nor the series before the tools were in VMs.
+stub series 'until grep -q "^vm.*exact" ran; do sleep 0.1; done; echo series | tee -a ran'
+stub prove-again 'echo "vm $*" >>ran'
 # shellcheck disable=SC2016
 kernel 'until [[ $2 != stock-6.1 ]] || grep -q unit ran; do sleep 0.1; done; echo "got $2"'
-(cd "$TREE" && timeout 60 scripts/check kernels unit series) >"$TMP/said" 2>&1
-is "kernels beside: status" $? 0
-is "kernels beside: the series waits for them" "$(tail -n 2 "$TREE/ran" | paste -sd ,)" 'kernel patched-7.2,series'
-is "kernels beside: what they said" "$(grep -c '^got ' "$TMP/said")" 5
+(cd "$TREE" && timeout 60 scripts/check kernels unit series vm series-vm) >"$TMP/said" 2>&1
+is "beside: status" $? 0
+is "beside: what waits for what" "$(sed -n '/^series/p; s/^kernel \(base\|patched\)-.*/\1/p
+	/^vm.*exact/s/.*/tools/p; /^vm.*series-/s/.*/series in VMs/p' "$TREE/ran" | paste -sd ,)" 'base,tools,series,patched,series in VMs'
+is "beside: what was said" "$(grep -c '^got \|^series' "$TMP/said") $(grep -c '^== .*: passed' "$TMP/said")" '6 5'
 
 # shellcheck disable=SC2016
 kernel '[[ $2 != stock-6.12 ]]'
