@@ -32,16 +32,10 @@ step() {
 	printf '%s: %s\n' "$PROG" "$*"
 }
 
-# until_true WHAT COMMAND [ARG]...: waits for it. The clock of an emulated host on a busy machine may
-# run several times too fast.
-until_true() {
-	local what=$1 end=$((SECONDS + PATIENCE))
-
-	shift
-	until "$@"; do
-		((SECONDS < end)) || die "$EX_RUNTIME" "$what within $PATIENCE s"
-		sleep 0.1
-	done
+# in_time WHAT COMMAND [ARG]...: waits until it succeeds; WHAT says that it did not. The clock of an emulated host on a
+# busy machine may run several times too fast.
+in_time() {
+	until_true "$PATIENCE" "${@:2}" || die "$EX_RUNTIME" "$1 within $PATIENCE s"
 }
 
 # One more count, by the kernel itself and apart from all BPF.
@@ -58,7 +52,7 @@ start_counting() {
 		-o pid,ended,total.exits,total.flushes,total.skips,noncoherent >"$WORK/counts" &
 	COUNTER=$!
 	# Its first line is the reading at the start.
-	until_true "wbinvdtop did not attach" test -s "$WORK/recording"
+	in_time "wbinvdtop did not attach" test -s "$WORK/recording"
 }
 
 # has_vm NAME: whether that bench's VM stands
@@ -75,7 +69,7 @@ start_bench() {
 	setsid "$WORK/$name" -n "$ASKED" --rate "$RATE" --pin "$cpu" --start-delay 1 -o executed "$@" \
 		>"$WORK/$name.out" 2>"$WORK/$name.log" </dev/null &
 	BENCHES+=("$name") PID[$name]=$!
-	until_true "$name did not start" has_vm "$name"
+	in_time "$name did not start" has_vm "$name"
 	kill -STOP "${PID[$name]}"
 }
 
@@ -159,7 +153,7 @@ end_counting() {
 	local pid
 
 	for pid in "$@"; do
-		until_true "wbinvdtop did not see that VM $pid has ended" has_ended "$pid"
+		in_time "wbinvdtop did not see that VM $pid has ended" has_ended "$pid"
 	done
 	kill "$COUNTER"
 	wait "$COUNTER"

@@ -57,6 +57,17 @@ is_uint() {
 	(($1 >= ${2:-0} && $1 <= ${3:-999999999}))
 }
 
+# until_true SECONDS COMMAND [ARG]...: tries the command, in silence, until it succeeds; 1: not within that time
+until_true() {
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@" >/dev/null 2>&1; do
+		((SECONDS < end)) || return 1
+		sleep 0.1
+	done
+}
+
 # need COMMAND PACKAGE [WHY]: one sentence instead of "command not found" in the middle of the work
 need() {
 	command -v -- "$1" >/dev/null 2>&1 ||

@@ -68,7 +68,7 @@ by_build "... in the long check all else without, too" 'cost build,watch build,w
 by_build "... and where there are none" 'cost build,watch build' build cli
 
 # kernel COMMAND: what the script that obtains kernels does, here
-# shellcheck disable=SC2016 # they are the stub's, here and below
+# shellcheck disable=SC2016 # it is the stub's
 kernel() {
 	printf '%s\n' '#!/bin/bash' 'echo "kernel $2" >>ran' "$1" >"$TREE/scripts/kernel"
 	chmod +x "$TREE/scripts/kernel"
@@ -81,16 +81,38 @@ stub() {
 	chmod +x "$TREE/scripts/$1"
 }
 
-# The kernels cannot end before the units ran, nor the series before the tools were in VMs.
-stub series 'until grep -q "^vm.*exact" ran; do sleep 0.1; done; echo series | tee -a ran'
-stub prove-again 'echo "vm $*" >>ran'
+# The kernels cannot end before the units ran, nor the series before the tools were in VMs, nor those before the series
+# has begun.
+stub series 'echo begun >>ran; until grep -q "^vm.*exact" ran; do sleep 0.1; done; echo series | tee -a ran'
+# shellcheck disable=SC2016
+stub prove-again 'until grep -q begun ran; do sleep 0.1; done; echo "vm $*" >>ran'
 # shellcheck disable=SC2016
 kernel 'until [[ $2 != stock-6.1 ]] || grep -q unit ran; do sleep 0.1; done; echo "got $2"'
 (cd "$TREE" && timeout 60 scripts/check kernels unit series vm series-vm) >"$TMP/said" 2>&1
 is "beside: status" $? 0
-is "beside: what waits for what" "$(sed -n '/^series/p; s/^kernel \(base\|patched\)-.*/\1/p
-	/^vm.*exact/s/.*/tools/p; /^vm.*series-/s/.*/series in VMs/p' "$TREE/ran" | paste -sd ,)" 'base,tools,series,patched,series in VMs'
+is "beside: what waits for what" "$(sed -n '/^series\|^begun/p; s/^kernel \(base\|patched\)-.*/\1/p
+	/^vm.*exact/s/.*/tools/p; /^vm.*series-/s/.*/series in VMs/p' "$TREE/ran" | paste -sd ,)" 'base,begun,tools,series,patched,series in VMs'
 is "beside: what was said" "$(grep -c '^got \|^series' "$TMP/said") $(grep -c '^== .*: passed' "$TMP/said")" '6 5'
+
+# ran NAME WANTED STATUS ARG...: what was done in which order
+ran() {
+	local name=$1 wanted=$2 status=$3
+
+	shift 3
+	rm -f "$TREE/ran" "$TREE"/build/*.log
+	(cd "$TREE" && timeout 60 scripts/check "$@") >"$TMP/said" 2>&1
+	is "$name" "$? $(cut -d ' ' -f 1 "$TREE/ran" | uniq | paste -sd ,)" "$status $wanted"
+}
+
+kernel true
+stub series 'echo series >>ran; exit 3'
+stub prove-again 'echo vm >>ran'
+ran "the series alone, which fails" series 1 series
+like "... is said" "$(<"$TMP/said")" 'steps that failed: series'
+ran "a series that fails: its VMs are tried all the same" kernel,series,kernel,vm 1 kernels series series-vm
+stub series 'sleep 1; echo series >>ran'
+ran "the long check has nothing beside VMs" kernel,series,vm,kernel,vm 0 --long kernels series vm series-vm
+ran "named twice" kernel,series,vm,series,kernel,vm 0 kernels series series vm series-vm
 
 # shellcheck disable=SC2016
 kernel '[[ $2 != stock-6.12 ]]'
@@ -102,6 +124,19 @@ is "a kernel that cannot be had: the next is not tried" "$(grep -c kernel "$TREE
 kernel 'trap "echo ended >>ran; exit 143" TERM; sleep 60 & wait'
 printf '%s\n' '#!/bin/bash' 'echo ok 1; echo 1..1; sleep 2' >"$TREE/tests/cli/options.t"
 (cd "$TREE" && exec timeout -s INT 1 scripts/check kernels cli) >"$TMP/said" 2>&1
-until_true 5 grep -qx ended "$TREE/ran"
+until_true 60 grep -qx ended "$TREE/ran"
 like "interrupted: so is what runs beside" "$(<"$TREE/ran")" 'ended'
+
+# By a signal to it alone, while it waits for them.
+rm "$TREE/ran"
+(cd "$TREE" && exec scripts/check kernels) >"$TMP/said" 2>&1 &
+pid=$!
+until_true 60 test -s "$TREE/ran"
+kill "$pid"
+took=$SECONDS
+wait "$pid"
+is "terminated: status" $? 143
+compare "... at once" $((SECONDS - took)) -lt 30
+until_true 60 grep -qx ended "$TREE/ran"
+like "terminated: so is what runs beside" "$(<"$TREE/ran")" 'ended'
 done_testing

@@ -26,7 +26,7 @@ each() {
 # A reading per second; what happens in between has been seen by the next but one, whatever the machine does.
 "$TOOL" watch --sysroot "$TREE" --all -d 1 -n 9 --record "$TMP/rec" >"$OUT" 2>"$ERR" &
 watcher=$!
-until [[ -s $TMP/rec ]]; do sleep 0.1; done
+until_true 60 test -s "$TMP/rec"
 sleep 0.3
 config 0 1 >"$DEVICES/0000:03:00.0/config"
 sleep 2
@@ -73,7 +73,7 @@ is 'advise: the page alone says the same' "$(tests/cli/rule-verdict "$TMP/advice
 rm -rf -- "${TREE:?}" && demo_tree
 "$TOOL" watch --sysroot "$TREE" -D 03:00.0 -d 8 -n 1 --record "$TMP/rec" >"$OUT" 2>"$ERR" &
 watcher=$!
-until [[ -s $TMP/rec ]]; do sleep 0.1; done
+until_true 60 test -s "$TMP/rec"
 config=$DEVICES/0000:03:00.0/config
 for bit in 1 gone 0; do
 	sleep 1
@@ -98,7 +98,7 @@ echo suspended >"$DEVICES/0000:02:00.0/power/runtime_status"
 echo active >"$DEVICES/0000:03:00.0/power/runtime_status"
 "$TOOL" watch --sysroot "$TREE" -D 02:00.0 -D 03:00.0 -d 9 -n 1 --record "$TMP/rec" >"$OUT" 2>"$ERR" &
 watcher=$!
-until [[ -s $TMP/rec ]]; do sleep 0.1; done
+until_true 60 test -s "$TMP/rec"
 sleep 0.5
 echo suspended >"$DEVICES/0000:03:00.0/power/runtime_status"
 sleep 1
@@ -124,7 +124,7 @@ done
 config 9 0 >"$DEVICES/0000:02:00.0/config"
 "$TOOL" watch --sysroot "$TREE" -d 1 -n 10 --record "$TMP/rec" >"$OUT" 2>"$ERR" &
 watcher=$!
-until [[ -s $TMP/rec ]]; do sleep 0.1; done
+until_true 60 test -s "$TMP/rec"
 for state in active suspended; do
 	sleep 1.5
 	for bdf in 0000:01:00.0 0000:02:00.0; do
@@ -143,7 +143,7 @@ is 'advise on what slept: of no known kind, so that nothing could prove it unabl
 rm -rf -- "${TREE:?}" && demo_tree
 "$TOOL" watch --sysroot "$TREE" -d 1 -n 9 --record "$TMP/rec" >"$OUT" 2>"$ERR" &
 watcher=$!
-until [[ -s $TMP/rec ]]; do sleep 0.1; done
+until_true 60 test -s "$TMP/rec"
 sleep 0.5
 config 0 0 | dd of="$DEVICES/0000:02:00.0/config" conv=notrunc status=none
 wait "$watcher"

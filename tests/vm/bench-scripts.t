@@ -220,6 +220,7 @@ inside() {
 	script all --quick --device "$bdf" --output $B
 	is "all: exit status" "$STATUS $(grep -E 'failed' "$ERR")" "0 "
 	inside_wbinvd_cost
+	note "CPUs hit beside a vCPU's own: $HOPPED"
 	compare "wbinvd-cost: vCPUs that moved had more than one CPU flushed" "$HOPPED" -gt 0
 	inside_victims
 	inside_map_cost

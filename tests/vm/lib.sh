@@ -13,9 +13,9 @@ trap 'exit 1' HUP INT TERM
 TESTS=0 FAILURES=0
 
 # shellcheck disable=SC2034
-# The last run: its exit status, where its standard output and error are, and the seconds it took, of
-# the clock or of CPU, whichever is less: on a busy machine the clock says nothing.
-STATUS=0 OUT=$TMP/out ERR=$TMP/err TOOK=0
+# The last run: its exit status, where its standard output and error are, and the seconds it took, by the clock
+# (ELAPSED) and of the clock or of CPU, whichever is less (TOOK): on a busy machine the clock says nothing.
+STATUS=0 OUT=$TMP/out ERR=$TMP/err TOOK=0 ELAPSED=0
 
 # nap SECONDS: without a process, of which each start takes a tenth of a second in a VM
 exec {NAP}<> <(:)
@@ -23,8 +23,8 @@ nap() {
 	read -r -t "$1" -u "$NAP" || true
 }
 
-# until_true SECONDS COMMAND [ARG]...: tries the command until it succeeds; the limit is generous,
-# as a VM under emulation on a busy machine is slow
+# until_true SECONDS COMMAND [ARG]...: tries the command until it succeeds. Be generous: a VM under emulation on a busy
+# machine is slow, and the limit costs nothing where the test passes.
 until_true() {
 	local end=$((SECONDS + $1))
 
@@ -35,9 +35,9 @@ until_true() {
 	done
 }
 
-# soon COMMAND [ARG]...: within a minute, and in silence
+# soon COMMAND [ARG]...: within two minutes, and in silence
 soon() {
-	until_true 60 "$@" >/dev/null 2>&1
+	until_true 120 "$@" >/dev/null 2>&1
 }
 
 note() {
@@ -109,7 +109,7 @@ compare() {
 	verdict "$1" $? "not so: '$2' $3 '$4'"
 }
 
-# runs COMMAND [ARG]...: sets STATUS, TOOK and the files OUT and ERR
+# runs COMMAND [ARG]...: sets STATUS, TOOK, ELAPSED and the files OUT and ERR
 runs() {
 	local TIMEFORMAT='%0R %0U %0S' real user system
 
@@ -117,7 +117,7 @@ runs() {
 	{ time "$@" >"$OUT" 2>"$ERR" </dev/null || STATUS=$?; } 2>"$TMP/times"
 	read -r real user system <"$TMP/times"
 	# shellcheck disable=SC2034
-	TOOK=$((real < user + system ? real : user + system))
+	TOOK=$((real < user + system ? real : user + system)) ELAPSED=$real
 }
 
 # vm [OPTION]... -- COMMAND [ARG]...

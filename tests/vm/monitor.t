@@ -33,9 +33,9 @@ cpu_ns() { cut -d ' ' -f 1 "/proc/$1/schedstat"; }
 
 rss_kib() { awk '/^VmRSS:/ { print $2 }' "/proc/$1/status"; }
 
-# Not read by the shell: a line may be megabytes.
+# has_frames FILE N: by now; not read by the shell, as one may be megabytes
 # shellcheck disable=SC2317 # called by soon
-has_lines() { (($(wc -l <"$1") >= $2)); }
+has_frames() { (($(wc -l <"$1") >= $2)); }
 
 # on_terminal ARG...: wbinvdtop on a terminal of its own, whose keys nobody presses
 on_terminal() {
@@ -77,7 +77,7 @@ verifier() {
 		: >"$TMP/frames"
 		"$TOPBIN" --source "$source" --json -d 0.2 >"$TMP/frames" 2>"$TMP/err" &
 		pid=$!
-		soon has_lines "$TMP/frames" 1
+		soon has_frames "$TMP/frames" 1
 		verdict "$source: passes the verifier" $? "$(<"$TMP/err")"
 		"$BUILD/bench/proginfo" >"$TMP/programs"
 		verdict "$source: what the verifier has walked" $?
@@ -106,13 +106,13 @@ json_frames() {
 	: >"$TMP/frames"
 	"$TOPBIN" --source fentry --json --vcpus -d 1 >"$TMP/frames" 2>"$TMP/err" &
 	pid=$!
-	soon has_lines "$TMP/frames" 1 || fail "frames" "$(<"$TMP/err")"
+	soon has_frames "$TMP/frames" 1 || fail "frames" "$(<"$TMP/err")"
 	fill "$vcpus"
 	# One that has not all, and three in which memory finds its size.
 	lines=$(wc -l <"$TMP/frames")
-	soon has_lines "$TMP/frames" $((lines + 4))
+	soon has_frames "$TMP/frames" $((lines + 4))
 	cpu=$(cpu_ns "$pid")
-	soon has_lines "$TMP/frames" $((lines + 7))
+	soon has_frames "$TMP/frames" $((lines + 7))
 	us=$((($(cpu_ns "$pid") - cpu) / 3000))
 	note "$vcpus vCPUs: a JSON frame takes $us us of CPU, resident $(rss_kib "$pid") KiB"
 	compare "$vcpus vCPUs: resident" "$(rss_kib "$pid")" -le $((vcpus > 1000 ? 32768 : 16384))

@@ -125,7 +125,7 @@ held() {
 	cp -- "$OUT" "$TMP/proof"
 	"$BENCH" -n 10 --vfio "$nic" --hold 3600 >"$TMP/bench" 2>"$TMP/bench.err" &
 	pid=$!
-	until_true 60 grep -q executed "$TMP/bench"
+	until_true 300 grep -q executed "$TMP/bench"
 	id=$(basename "$(compgen -G "/sys/kernel/debug/kvm/$pid-*")")
 	fact is 'the VM, by its id' "$id $pid" "$nic" '"\(.vm.id) \(.vm.pid)"'
 	fact is 'awake, as a VM has it' 'false disabled' "$nic" '"\(.suspended) \(.no_snoop)"'
