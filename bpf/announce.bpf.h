@@ -31,7 +31,7 @@ static __always_inline __u64 announced_vcpu(__u64 word)
 
 #define WORD_BITS 64
 
-extern const struct rq runqueues __ksym __weak;
+extern const struct cpuhp_cpu_state cpuhp_state __ksym __weak;
 
 /* What is done with the CPUs of a mask. */
 struct mask_ctx {
@@ -46,14 +46,19 @@ struct mask_ctx {
 
 #define NO_CPU (~0U)
 
+/*
+ * Whether the kernel would send it an interrupt.  cpu_online_mask has no type information;
+ * a CPU leaves it, while all others stand still, between this state and the one below
+ * (take_cpu_down), and joins it a few instructions after it has come to this state (start_secondary).
+ */
 static __always_inline bool cpu_is_online(__u32 cpu)
 {
-	const struct rq *rq;
+	const struct cpuhp_cpu_state *st;
 
-	if (!&runqueues)
+	if (!&cpuhp_state)
 		return true;
-	rq = bpf_per_cpu_ptr(&runqueues, cpu);
-	return rq && rq->online;
+	st = bpf_per_cpu_ptr(&cpuhp_state, cpu);
+	return st && st->state >= bpf_core_enum_value(enum cpuhp_state, CPUHP_AP_ONLINE);
 }
 
 /* Loops are helpers' with callbacks: the verifier walks a callback once, a loop 64 times. */

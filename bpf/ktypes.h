@@ -208,8 +208,13 @@ struct bpf_iter__bpf_map_elem {
 	void *value;
 };
 
-struct rq {
-	int online;
+/* How far a CPU has come up or gone down: include/linux/cpuhotplug.h.  The number is each kernel's own. */
+enum cpuhp_state {
+	CPUHP_AP_ONLINE,
+};
+
+struct cpuhp_cpu_state {
+	enum cpuhp_state state;
 };
 
 /* Since 6.2 and until 6.14; before and after, __preempt_count stands alone. */
