@@ -10,7 +10,13 @@ set -u -o pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/../vm/lib.sh"
 
 TREE=$TMP/tree
-unset OUT WBINVDTOP NOSNOOP SAN MAKEFLAGS MAKEOVERRIDES LONG
+unset OUT WBINVDTOP NOSNOOP SAN MAKEFLAGS MAKEOVERRIDES LONG SERIES_KERNEL
+# As many CPUs as the tests want, whatever there are.
+mkdir -p "$TMP/bin"
+# shellcheck disable=SC2016
+printf '%s\n' '#!/bin/sh' 'echo "${CPUS:-2}"' >"$TMP/bin/nproc"
+chmod +x "$TMP/bin/nproc"
+PATH=$TMP/bin:$PATH
 mkdir -p "$TREE"/{scripts,tests/cli}
 cp "$TOP/scripts/check" "$TREE/scripts"
 # A build is a file that says which one it is: the one before is there, too.
@@ -105,13 +111,18 @@ ran() {
 }
 
 kernel true
+ran "kernels alone" kernel 0 kernels
+like "... is said" "$(<"$TMP/said")" 'steps: 1 passed, 0 failed'
 stub series 'echo series >>ran; exit 3'
 stub prove-again 'echo vm >>ran'
 ran "the series alone, which fails" series 1 series
 like "... is said" "$(<"$TMP/said")" 'steps that failed: series'
 ran "a series that fails: its VMs are tried all the same" kernel,series,kernel,vm 1 kernels series series-vm
-stub series 'sleep 1; echo series >>ran'
+stub series 'echo series >>ran'
 ran "the long check has nothing beside VMs" kernel,series,vm,kernel,vm 0 --long kernels series vm series-vm
+CPUS=1 ran "nor has a machine of one CPU" kernel,series,vm,kernel,vm 0 kernels series vm series-vm
+# The second ends when the tools were in VMs.
+stub series 'until ! grep -q series ran || grep -q vm ran; do sleep 0.1; done; echo series >>ran'
 ran "named twice" kernel,series,vm,series,kernel,vm 0 kernels series series vm series-vm
 
 # shellcheck disable=SC2016
@@ -121,9 +132,11 @@ is "a kernel that cannot be had: status" $? 1
 like "a kernel that cannot be had: said" "$(<"$TMP/said")" 'steps that failed: kernels'
 is "a kernel that cannot be had: the next is not tried" "$(grep -c kernel "$TREE/ran")" 2
 
-kernel 'trap "echo ended >>ran; exit 143" TERM; sleep 60 & wait'
-printf '%s\n' '#!/bin/bash' 'echo ok 1; echo 1..1; sleep 2' >"$TREE/tests/cli/options.t"
-(cd "$TREE" && exec timeout -s INT 1 scripts/check kernels cli) >"$TMP/said" 2>&1
+kernel 'trap "echo ended >>ran; exit 143" TERM; echo ready >>ran; sleep 60 & wait'
+# To the whole group, as by Ctrl-C.
+printf '%s\n' '#!/bin/bash' 'until grep -q ready ran; do sleep 0.1; done; kill -INT 0; sleep 60' >"$TREE/tests/cli/options.t"
+(cd "$TREE" && exec timeout 60 scripts/check kernels cli) >"$TMP/said" 2>&1
+is "interrupted: status" $? 130
 until_true 60 grep -qx ended "$TREE/ran"
 like "interrupted: so is what runs beside" "$(<"$TREE/ran")" 'ended'
 
@@ -131,7 +144,7 @@ like "interrupted: so is what runs beside" "$(<"$TREE/ran")" 'ended'
 rm "$TREE/ran"
 (cd "$TREE" && exec scripts/check kernels) >"$TMP/said" 2>&1 &
 pid=$!
-until_true 60 test -s "$TREE/ran"
+until_true 60 grep -qs ready "$TREE/ran"
 kill "$pid"
 took=$SECONDS
 wait "$pid"

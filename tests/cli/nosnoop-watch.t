@@ -21,12 +21,18 @@ each() {
 	jq -r "[.functions[] | select(.bdf == \"$1\")][0] | $2" "$TMP/rec"
 }
 
+# watching OPTION...: starts it; when this returns, it has read once
+watching() {
+	rm -f "$TMP/rec"
+	"$TOOL" watch --sysroot "$TREE" "$@" --record "$TMP/rec" >"$OUT" 2>"$ERR" &
+	watcher=$!
+	until_true 60 test -s "$TMP/rec" || fail "watch begins" "$(<"$ERR")"
+}
+
 # ---- changes, sleep, vanishing ------------------------------------------------------------------
 
 # A reading per second; what happens in between has been seen by the next but one, whatever the machine does.
-"$TOOL" watch --sysroot "$TREE" --all -d 1 -n 9 --record "$TMP/rec" >"$OUT" 2>"$ERR" &
-watcher=$!
-until_true 60 test -s "$TMP/rec"
+watching --all -d 1 -n 9
 sleep 0.3
 config 0 1 >"$DEVICES/0000:03:00.0/config"
 sleep 2
@@ -71,9 +77,7 @@ is 'advise: the page alone says the same' "$(tests/cli/rule-verdict "$TMP/advice
 
 # A change that is undone before the next frame; in its midst the function does not answer, as in a reset.
 rm -rf -- "${TREE:?}" && demo_tree
-"$TOOL" watch --sysroot "$TREE" -D 03:00.0 -d 8 -n 1 --record "$TMP/rec" >"$OUT" 2>"$ERR" &
-watcher=$!
-until_true 60 test -s "$TMP/rec"
+watching -D 03:00.0 -d 8 -n 1
 config=$DEVICES/0000:03:00.0/config
 for bit in 1 gone 0; do
 	sleep 1
@@ -96,9 +100,7 @@ like 'and stands below the table' "$(<"$OUT")" 'bit: read every [0-3]\.[0-9]{3} 
 rm -rf -- "${TREE:?}" && demo_tree
 echo suspended >"$DEVICES/0000:02:00.0/power/runtime_status"
 echo active >"$DEVICES/0000:03:00.0/power/runtime_status"
-"$TOOL" watch --sysroot "$TREE" -D 02:00.0 -D 03:00.0 -d 9 -n 1 --record "$TMP/rec" >"$OUT" 2>"$ERR" &
-watcher=$!
-until_true 60 test -s "$TMP/rec"
+watching -D 02:00.0 -D 03:00.0 -d 9 -n 1
 sleep 0.5
 echo suspended >"$DEVICES/0000:03:00.0/power/runtime_status"
 sleep 1
@@ -122,9 +124,7 @@ for bdf in 0000:01:00.0 0000:02:00.0; do
 	echo suspended >"$DEVICES/$bdf/power/runtime_status"
 done
 config 9 0 >"$DEVICES/0000:02:00.0/config"
-"$TOOL" watch --sysroot "$TREE" -d 1 -n 10 --record "$TMP/rec" >"$OUT" 2>"$ERR" &
-watcher=$!
-until_true 60 test -s "$TMP/rec"
+watching -d 1 -n 10
 for state in active suspended; do
 	sleep 1.5
 	for bdf in 0000:01:00.0 0000:02:00.0; do
@@ -141,9 +141,7 @@ is 'advise on what slept: of no known kind, so that nothing could prove it unabl
 
 # A bit that was seen set is not hardwired, also when all is listed anew, which is every five seconds.
 rm -rf -- "${TREE:?}" && demo_tree
-"$TOOL" watch --sysroot "$TREE" -d 1 -n 9 --record "$TMP/rec" >"$OUT" 2>"$ERR" &
-watcher=$!
-until_true 60 test -s "$TMP/rec"
+watching -d 1 -n 9
 sleep 0.5
 config 0 0 | dd of="$DEVICES/0000:02:00.0/config" conv=notrunc status=none
 wait "$watcher"
