@@ -191,7 +191,8 @@ unpins() {
 		printf '%s\n' kvm iommu "ioas a$flag" "cdev d $3" 'add d' 'bind d' 'attach d a' \
 			"map a 0x10000000 $((16 * mib))" "map a 0x20000000 $((4 * mib))"
 		sleep 5
-		printf '%s\n' "unmap a 0x20000000 $((4 * mib))"
+		# What is still mapped stays until the device is closed, too.
+		printf '%s\n' "unmap a 0x20000000 $((4 * mib))" 'close iommu'
 		sleep 3
 	} | "$HELPERS/ncdma" - >"$TMP/b" &
 	b=$!
