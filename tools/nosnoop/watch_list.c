@@ -68,26 +68,20 @@ static void note_change(const struct watch *w, struct func_row *r)
 	watch_tell(w, r->d.bdf, text);
 }
 
-static bool owner_is(const struct func_row *r, const struct owner *o)
-{
-	return r->owner.pid == o->pid && r->owner.start == o->start;
-}
-
 /*
- * A process may close its address space before it gives the function back, as one that ends
- * does: what it mapped stays until then, and the kernel goes on telling of it.
+ * Who held it before, and whether that process had an address space.  It may close that before
+ * it gives the function back, as one that ends does: what it mapped stays until then, and the
+ * kernel goes on telling of it.
  */
-static void keep_ioas(struct func_row *r, const struct owner *before, bool had)
-{
-	r->has_ioas |= had && owner_is(r, before);
-}
-
-static void note_owner(const struct watch *w, const struct func_row *r, const struct owner *before)
+static void note_owner(const struct watch *w, struct func_row *r, const struct owner *before,
+		       bool had_ioas)
 {
 	char text[160];
 
-	if (owner_is(r, before))
+	if (before->pid == r->owner.pid && before->start == r->owner.start) {
+		r->has_ioas |= had_ioas;
 		return;
+	}
 	snprintf(text, sizeof(text), "held by %s, was by %s",
 		 r->owner.pid ? r->owner.name : "nobody", before->pid ? before->name : "nobody");
 	watch_tell(w, r->d.bdf, text);
@@ -135,8 +129,7 @@ static void carry_over(struct watch *w, struct func_list *old)
 		else if (r->seen_set)
 			func_judge(r);
 		note_change(w, r);
-		keep_ioas(r, &o->owner, o->has_ioas);
-		note_owner(w, r, &o->owner);
+		note_owner(w, r, &o->owner, o->has_ioas);
 	}
 }
 
@@ -235,8 +228,7 @@ static int refresh_owners(struct watch *w)
 		err = func_list_owners(w->tree.scan, w->tree.procfs, &w->l);
 	for (size_t i = 0; before && i < w->l.n; i++) {
 		if (!err) {
-			keep_ioas(&w->l.rows[i], &before[i].owner, before[i].has_ioas);
-			note_owner(w, &w->l.rows[i], &before[i].owner);
+			note_owner(w, &w->l.rows[i], &before[i].owner, before[i].has_ioas);
 			err = watch_log_left(w, &before[i].owner, before[i].known);
 		}
 		owner_clear(&before[i].owner);
