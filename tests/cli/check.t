@@ -18,7 +18,7 @@ printf '%s\n' '#!/bin/sh' 'echo "${CPUS:-2}"' >"$TMP/bin/nproc"
 chmod +x "$TMP/bin/nproc"
 PATH=$TMP/bin:$PATH
 mkdir -p "$TREE"/{scripts,tests/cli}
-cp "$TOP/scripts/check" "$TREE/scripts"
+cp "$TOP"/scripts/{check,lib.sh} "$TREE/scripts"
 # A build is a file that says which one it is: the one before is there, too.
 cat >"$TREE/Makefile" <<'END'
 OUT ?= build$(if $(SAN),-san)
@@ -73,18 +73,17 @@ by_build "nosnoop: cost without sanitizers, all else with them" 'cost build,watc
 by_build "... in the long check all else without, too" 'cost build,watch build,watch build-san' --long build cli sanitize
 by_build "... and where there are none" 'cost build,watch build' build cli
 
-# kernel COMMAND: what the script that obtains kernels does, here
-# shellcheck disable=SC2016 # it is the stub's
-kernel() {
-	printf '%s\n' '#!/bin/bash' 'echo "kernel $2" >>ran' "$1" >"$TREE/scripts/kernel"
-	chmod +x "$TREE/scripts/kernel"
-	rm -f "$TREE/ran"
+# stub NAME TEXT...: a script of it, a line each
+stub() {
+	printf '%s\n' '#!/bin/bash' "${@:2}" >"$TREE/scripts/$1"
+	chmod +x "$TREE/scripts/$1"
 }
 
-# stub NAME TEXT
-stub() {
-	printf '%s\n' '#!/bin/bash' "$2" >"$TREE/scripts/$1"
-	chmod +x "$TREE/scripts/$1"
+# kernel COMMAND: what the script that obtains kernels does, here
+kernel() {
+	# shellcheck disable=SC2016 # it is the stub's
+	stub kernel 'echo "kernel $2" >>ran' "$1"
+	rm -f "$TREE/ran"
 }
 
 # The kernels cannot end before the units ran, nor the series before the tools were in VMs, nor those before the series

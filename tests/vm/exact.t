@@ -198,10 +198,10 @@ reloaded() {
 	bench -n "$n"
 	modprobe -r kvm_amd kvm || status=$?
 	is "reload: kprobe lets KVM go" "$status $([[ -d /sys/module/kvm ]] && echo loaded)" "0 "
-	until_true 120 shows_unloaded
+	soon shows_unloaded
 	verdict "reload: the unload is shown" $? "$(tmux -L reload capture-pane -p)"
 	modprobe kvm_amd
-	until_true 120 shows_loaded
+	soon shows_loaded
 	verdict "reload: the new load is shown" $? "$(tmux -L reload capture-pane -p)"
 	bench -n $((2 * n))
 	finish

@@ -73,7 +73,7 @@ late_attached() { tail -n 1 "$TMP/late" | grep -q '"source":"fentry"'; }
 test_refused_source() {
 	monitor running --source fentry
 	sysctl -q kernel.ftrace_enabled=0
-	until_true 120 test -s "$TMP/running.err"
+	soon test -s "$TMP/running.err"
 	like "ftrace goes off while counting: said" "$(<"$TMP/running.err")" 'exits are missed'
 	: >"$TMP/running.err"
 	sysctl -q kernel.ftrace_enabled=1
@@ -92,7 +92,7 @@ test_refused_source() {
 		'.source == "exit" and .sum.total.exits == 1000 and .lost.total == 0'
 	last_ok "no ftrace: what it cannot know is null" ladder \
 		'.sum.total | .flushes == null and .skips == null and .cpus_flushed == null and .p50_ns > 0'
-	until_true 120 explained
+	soon explained
 	verdict "no ftrace: the screen says why" $? "$(tmux -L ladder capture-pane -p)"
 	tmux -L ladder kill-server
 	sysctl -q kernel.ftrace_enabled=1
@@ -121,7 +121,7 @@ test_killed() {
 	monitor killed -d 2
 	"$BENCH" -n 100 --hold 60 >"$TMP/hold" 2>&1 &
 	pid=$!
-	until_true 120 grep -q 'VM ' "$TMP/hold"
+	soon grep -q 'VM ' "$TMP/hold"
 	sleep 0.5
 	id=$(sed -n 's/.*VM \([0-9]*-[0-9]*\).*/\1/p' "$TMP/hold" | head -n 1)
 	kill -KILL $pid
@@ -139,10 +139,10 @@ test_idle_vm() {
 
 	"$BENCH" -n 50 --start-delay 3600 --vfio "${BDF[0]}" >"$TMP/idle.out" 2>&1 &
 	pid=$!
-	until_true 120 grep -q 'VM ' "$TMP/idle.out"
+	soon grep -q 'VM ' "$TMP/idle.out"
 	"$BENCH" -n 50 --start-delay 3600 >"$TMP/idle2.out" 2>&1 &
 	other=$!
-	until_true 120 grep -q 'VM ' "$TMP/idle2.out"
+	soon grep -q 'VM ' "$TMP/idle2.out"
 	monitor idle
 	sleep 1
 	finish
@@ -174,7 +174,7 @@ test_several() {
 	monitor several
 	"$HELPERS/several" 300 70 5 >"$TMP/fds" &
 	pid=$!
-	until_true 120 three_lines
+	soon three_lines
 	sleep 1
 	finish
 	mapfile -t fds <"$TMP/fds"
@@ -264,7 +264,7 @@ test_sigkill() {
 		kill -KILL "$pid"
 		wait "$pid" 2>/dev/null
 		MONITORS=()
-		until_true 120 nothing_left "$before"
+		soon nothing_left "$before"
 		verdict "SIGKILL: $source: leaves no BPF object" $? "$(diff <(echo "$before") <(bpf_objects))"
 	done
 	is "SIGKILL: nothing is pinned" "$(find /sys/fs/bpf -mindepth 1 | grep -v '\.debug$')" ""

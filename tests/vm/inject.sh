@@ -17,5 +17,5 @@ rescan() {
 	bus=$(dirname -- "$(readlink -f "/sys/bus/pci/devices/$1")")
 	echo 1 >"/sys/bus/pci/devices/$1/remove"
 	echo 1 >"$bus/rescan" 2>/dev/null || echo 1 >/sys/bus/pci/rescan
-	until_true 120 test -e "/sys/bus/pci/devices/$1" && vfio_bind "$1"
+	soon test -e "/sys/bus/pci/devices/$1" && vfio_bind "$1"
 }

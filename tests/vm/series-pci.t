@@ -131,7 +131,7 @@ modes() {
 	reports "writable, accelerator" "$bdf" 'capable enabled untrusted'
 	echo 1 >"/sys/bus/pci/devices/$port/remove"
 	echo 1 >/sys/bus/pci/rescan
-	until_true 120 test -e "/sys/bus/pci/devices/$bdf"
+	soon test -e "/sys/bus/pci/devices/$bdf"
 	is "the rule outlives the root port" "$(cat "/sys/bus/pci/devices/$bdf/class")" 0x120000
 	ok "injector: not unloaded while it is used" not rmmod no_snoop_inject
 	inject add "$bdf" writable
