@@ -19,18 +19,23 @@ vfio_find() {
 	return 1
 }
 
-# vfio_bind BDF: takes it from its driver and puts it on vfio-pci
-vfio_bind() {
+# pci_bind BDF DRIVER: takes it from its driver and puts it on this one, whose module is called the same
+pci_bind() {
 	local dir=/sys/bus/pci/devices/$1
 
-	modprobe vfio-pci || return
-	echo vfio-pci >"$dir/driver_override" || return
+	modprobe "$2" || return
+	echo "$2" >"$dir/driver_override" || return
 	[[ ! -e $dir/driver ]] || echo "$1" >"$dir/driver/unbind" || return
 	echo "$1" >/sys/bus/pci/drivers_probe || return
-	[[ $(basename "$(readlink -f "$dir/driver")") == vfio-pci ]] || {
-		echo "$1 does not go on vfio-pci" >&2
+	[[ $(basename "$(readlink -f "$dir/driver")") == "$2" ]] || {
+		echo "$1 does not go on $2" >&2
 		return 1
 	}
+}
+
+# vfio_bind BDF
+vfio_bind() {
+	pci_bind "$1" vfio-pci
 }
 
 # vfio_unbind BDF: without a driver, and free for any

@@ -75,9 +75,7 @@ virtual_functions() {
 	local pf vf dir
 
 	pf=$(vfio_find $NVME 2) dir=/sys/bus/pci/devices/$pf
-	vfio_unbind "$pf"
-	modprobe nvme
-	until_true 20 test -e "$dir/driver" || echo "$pf" >/sys/bus/pci/drivers/nvme/bind
+	ok "a driver that lets virtual functions be" pci_bind "$pf" pci-pf-stub
 	echo 0 >"$dir/sriov_drivers_autoprobe"
 	echo 2 >"$dir/sriov_numvfs"
 	vf=$(basename -- "$(readlink -f "$dir/virtfn1")")
