@@ -130,6 +130,8 @@ int recount(void *ctx)
 #define VM_NAME	  "kvm-vm"
 #define VCPU_NAME "kvm-vcpu"
 
+#define ANON_INODE_FS_MAGIC 0x09041934 /* linux/magic.h */
+
 static __always_inline bool name_is(const char *name, const char *want, int len)
 {
 	int i;
@@ -151,6 +153,9 @@ int list_vms(struct bpf_iter__task_file *ctx)
 	__u64 kvm;
 
 	if (!file || !task)
+		return 0;
+	/* Of these alone the kernel gives the name: any other file may have been called so by its owner. */
+	if (file->f_inode->i_sb->s_magic != ANON_INODE_FS_MAGIC)
 		return 0;
 	bpf_probe_read_kernel_str(name, sizeof(name), file->f_path.dentry->d_name.name);
 	if (name_is(name, VM_NAME, sizeof(VM_NAME)))

@@ -133,16 +133,21 @@ test_killed() {
 	last_ok "killed VM: then gone, but in the sum" killed '.vms == [] and .sum.total.exits == 100'
 }
 
-# Started before the monitor, and idle: listed all the same.
+# Started before the monitor, and idle: listed all the same. What anybody may call like a VM is none.
 test_idle_vm() {
-	local pid other
+	local pid other forger
 
+	mkdir -m 777 /run/forged
+	setpriv --reuid 65534 --regid 65534 --clear-groups bash -c \
+		'cd /run/forged && mkfifo kvm-vm kvm-vcpu:0 && exec sleep 3600 3<>kvm-vm 4<>kvm-vcpu:0' &
+	forger=$!
 	"$BENCH" -n 50 --start-delay 3600 --vfio "${BDF[0]}" >"$TMP/idle.out" 2>&1 &
 	pid=$!
 	soon grep -q 'VM ' "$TMP/idle.out"
 	"$BENCH" -n 50 --start-delay 3600 >"$TMP/idle2.out" 2>&1 &
 	other=$!
 	soon grep -q 'VM ' "$TMP/idle2.out"
+	ok "files called like a VM are open" until_true 60 test -e /proc/$forger/fd/4
 	monitor idle
 	sleep 1
 	finish
@@ -150,8 +155,8 @@ test_idle_vm() {
 		"[.vms[] | {noncoherent, n: .total.exits, bdf: [.devices[].bdf]}] | sort_by(.noncoherent) ==
 		[{noncoherent: false, n: 0, bdf: []}, {noncoherent: true, n: 0, bdf: [\"${BDF[0]}\"]}]"
 	last_ok "VMs from before: the pid is right" idle "any(.vms[]; .pid == $pid)"
-	kill $pid $other
-	wait $pid $other 2>/dev/null
+	kill $pid $other $forger
+	wait $pid $other $forger 2>/dev/null
 }
 
 # In a pid namespace of its own the numbers that BPF sees mean nothing to it.
