@@ -46,6 +46,9 @@ static __always_inline bool own_callback(void)
 	e = get_vcpu(vcpu, vcpu_kvm(vcpu));
 	if (!e)
 		return true;
+	/* KVM may have counted the exit before its tracepoint (6.1 on AMD), which then gave it the next number. */
+	if (count_open && e->open_seq)
+		seq = open_seq(e);
 	if (e->flush_seq == seq)
 		return false;
 	/* The end of an earlier exit was not seen, nor was the begin of this one. */

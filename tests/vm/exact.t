@@ -110,6 +110,22 @@ alone() {
 	each "$source" "$source" '.exits == $n'
 }
 
+# long_flushes SOURCE: each that took longer than the threshold is told of, one by one or in the sum of those that are not
+long_flushes() {
+	local source=$1 n=25 pid
+
+	rm -f "$TMP/long"
+	"$WBINVDTOP" -b -d 0.5 --source "$source" --threshold 1 >"$TMP/long" 2>&1 &
+	pid=$!
+	until_true 300 grep -qs "source $source" "$TMP/long"
+	bench -n "$n" --vfio "${BDF[0]}"
+	sleep 1
+	kill -TERM $pid
+	wait $pid
+	is "$source: flushes longer than the threshold" \
+		"$(awk '/long flush/ { n++ } / more flushes / { n += $1 } END { print n + 0 }' "$TMP/long")" "$n"
+}
+
 # ---- every kind of loss --------------------------------------------------------------------------
 
 # runs of the begin programs that the kernel skipped, by its own account
@@ -324,6 +340,7 @@ part_sources() {
 	together "$N"
 	for source in fentry kprobe exit insn; do
 		alone "$source" "$FEW"
+		[[ $source == insn ]] || long_flushes "$source"
 	done
 	twice "$FEW"
 }
