@@ -38,7 +38,7 @@ struct mask_ctx {
 	struct wb_vcpu_val *e;
 	__u64 from; /* address of the mask in the kernel */
 	__u64 bits; /* those of the current word that are still to do */
-	__u64 add;  /* to the target of each CPU; 0: count the CPUs that are online */
+	__u64 add;  /* to the target of each CPU */
 	__u32 word;
 	__u32 count;
 	__u32 self; /* CPU that is left out, or NO_CPU */
@@ -61,23 +61,39 @@ static __always_inline bool cpu_is_online(__u32 cpu)
 	return st && st->state >= bpf_core_enum_value(enum cpuhp_state, CPUHP_AP_ONLINE);
 }
 
+/* Takes a CPU from those that are still to do. */
+static __always_inline __u32 next_cpu(struct mask_ctx *c)
+{
+	__u64 lowest = c->bits & -c->bits;
+
+	c->bits ^= lowest;
+	return c->word * WORD_BITS + wb_log2(lowest);
+}
+
 /* Loops are helpers' with callbacks: the verifier walks a callback once, a loop 64 times. */
-static long each_cpu(__u32 i, struct mask_ctx *c)
+static long add_to_target(__u32 i, struct mask_ctx *c)
 {
 	__u64 *target;
 	__u32 cpu;
 
 	if (!c->bits)
 		return 1;
-	cpu = c->word * WORD_BITS + wb_log2(c->bits & -c->bits);
-	c->bits &= c->bits - 1;
-	if (!c->add) {
-		c->count += cpu_is_online(cpu);
-		return 0;
-	}
+	cpu = next_cpu(c);
 	target = bpf_map_lookup_elem(&targets, &cpu);
 	if (target)
 		__sync_fetch_and_add(target, c->add);
+	return 0;
+}
+
+/*
+ * Apart from the other, as a program that refers to cpuhp_state does not load where the kernel has
+ * its type information but, without CONFIG_KALLSYMS_ALL, not its address.
+ */
+static long count_if_online(__u32 i, struct mask_ctx *c)
+{
+	if (!c->bits)
+		return 1;
+	c->count += cpu_is_online(next_cpu(c));
 	return 0;
 }
 
@@ -94,7 +110,7 @@ static long announce_word(__u32 i, struct mask_ctx *c)
 		return 0;
 	c->e->published = 1;
 	c->word = i;
-	bpf_loop(WORD_BITS, each_cpu, c, 0);
+	bpf_loop(WORD_BITS, add_to_target, c, 0);
 	return 0;
 }
 
@@ -104,7 +120,7 @@ static long withdraw_word(__u32 i, struct mask_ctx *c)
 		return 1;
 	c->bits = c->e->mask[i];
 	c->word = i;
-	bpf_loop(WORD_BITS, each_cpu, c, 0);
+	bpf_loop(WORD_BITS, add_to_target, c, 0);
 	return 0;
 }
 
@@ -115,7 +131,7 @@ static long count_word(__u32 i, struct mask_ctx *c)
 	c->bits = 0;
 	bpf_probe_read_kernel(&c->bits, sizeof(c->bits), (void *)(c->from + 8 * i));
 	c->word = i;
-	bpf_loop(WORD_BITS, each_cpu, c, 0);
+	bpf_loop(WORD_BITS, count_if_online, c, 0);
 	return 0;
 }
 

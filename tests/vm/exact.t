@@ -120,8 +120,8 @@ long_flushes() {
 	until_true 300 grep -qs "source $source" "$TMP/long"
 	bench -n "$n" --vfio "${BDF[0]}"
 	sleep 1
-	kill -TERM $pid
-	wait $pid
+	kill -TERM "$pid"
+	wait "$pid"
 	is "$source: flushes longer than the threshold" \
 		"$(awk '/long flush/ { n++ } / more flushes / { n += $1 } END { print n + 0 }' "$TMP/long")" "$n"
 }
