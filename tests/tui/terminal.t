@@ -69,6 +69,29 @@ sees 'and a key is read without Enter' 'any key: back'
 kill -s TERM "$(<"$TMP/pid")"
 ends 'SIGTERM after all that' 0
 
+# What a busy tool was told counts as soon as it is done: ncurses must not discard it.
+mkfifo "$TMP/slow"
+exec 6<>"$TMP/slow"
+# shellcheck disable=SC2317 # passed by name
+reads() { [[ $(<"/proc/$(<"$TMP/pid")/syscall") == '0 '* ]]; }
+# shellcheck disable=SC2317 # as well
+has_pending() { (($(sed -n 's/^ShdPnd:[[:space:]]*/0x/p' "/proc/$(<"$TMP/pid")/status") >> ($1 - 1) & 1)); }
+head -n 2 -- "$REC" >&6
+start 80x24 --replay "$TMP/slow" -d 86400
+sees 'screen before C-z while busy' 'q quit'
+keys Space
+ok 'C-z while busy: the tool waits for a line' poll reads
+keys C-z
+ok 'C-z while busy: it is pending' poll has_pending "$(kill -l TSTP)"
+sed -n 3p -- "$REC" >&6
+sees 'C-z while busy: the shell is back' 'stopped'
+is 'C-z while busy: terminal modes restored' "$(<"$TMP/stopped")" "$(<"$TMP/before")"
+keys Enter
+sees 'fg: the screen is back with what was read' 'WBINVD/s [0-9]'
+keys q
+ends 'after C-z while busy' 0
+exec 6>&-
+
 # ---- others write to the terminal ---------------------------------------------------------------
 
 start 80x24 "${ARGS[@]}"

@@ -45,10 +45,26 @@ static bool terminal_can(const char **why)
 	return false;
 }
 
+static void leave_alone(int signo)
+{
+	(void)signo;
+}
+
+/*
+ * By default, ncurses would ignore SIGTSTP while it draws, and so discard one
+ * that is pending.  As it is blocked, the handler is never called.
+ */
+static void hold_stop(bool hold)
+{
+	struct sigaction action = { .sa_handler = hold ? leave_alone : SIG_DFL };
+
+	sigaction(SIGTSTP, &action, NULL);
+}
+
 /* ncurses would handle these itself; here they go through the loop, or act by default. */
 static void unhook_signals(void)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGTSTP, SIGWINCH };
+	static const int signals[] = { SIGINT, SIGTERM, SIGWINCH };
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
 
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
@@ -103,6 +119,8 @@ static void no_flow_control(void)
 static int take_terminal(struct ui *ui)
 {
 	set_escdelay(ESC_DELAY_MS);
+	/* ncurses looks at it once, when it starts. */
+	hold_stop(true);
 	ui->screen = newterm(NULL, stdout, stdin);
 	if (!ui->screen)
 		return -ENOTTY;
@@ -160,6 +178,7 @@ void ui_close(struct ui *ui)
 		endwin();
 		delscreen(ui->screen);
 	}
+	hold_stop(false);
 	log_release();
 	for (int i = 0; i < UI_VIEWS; i++) {
 		free(ui->cols[i].sel);
@@ -211,10 +230,12 @@ void ui_suspend(struct ui *ui)
 {
 	(void)ui;
 	endwin();
+	hold_stop(false);
 }
 
 int ui_resume(struct ui *ui)
 {
+	hold_stop(true);
 	/* After SIGSTOP there was no endwin(), but a shell that set its own modes. */
 	reset_prog_mode();
 	return ui_resize(ui);
