@@ -457,6 +457,18 @@ done <<TABLE
 --baseline $TMP/box3 --html ''|option --html: '' is not
 --baseline $TMP/box3 x|'x' is one argument too many
 TABLE
+chmod 711 "$TMP"
+cp -- "$TMP/box3" "$TMP/secret"
+chmod 0 "$TMP/secret"
+for words in "--baseline $TMP/secret" "--baseline $TMP/box3 --candidate $TMP/secret" "--baseline $TMP/box3 --ab $TMP/secret"; do
+	name="not to be read: ${words//$TMP\//}"
+	if "${NOBODY[@]}" test -x "$TOOL" -a -r "$TMP/box3"; then
+		# shellcheck disable=SC2086 # words they are
+		refused "$name" 3 'secret cannot be opened: Permission denied' "${NOBODY[@]}" "$TOOL" advise $words
+	else
+		skip "$name" 'the tool or the recordings are where nobody may go'
+	fi
+done
 refused 'a page that cannot be written' 1 'cannot be written' "$TOOL" advise --baseline "$TMP/box3" --html /nonexistent/x.html
 "$TOOL" advise --baseline "$TMP/box3" --html /dev/full >"$OUT" 2>"$ERR"
 is 'a page on a full disk: status' $? 1

@@ -194,11 +194,9 @@ list --probe|2|name it with -D
 list --probe -D 01:00.0 --sysroot /|2|goes without --sysroot
 TABLE
 # A function of this machine, to nobody; nothing is written, as nothing may be.
-nobody=()
-((EUID)) || nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 bdf=$(find /sys/bus/pci/devices/ -name '*:*:*.*' -printf '%f\n' | sort | head -n 1)
-if [[ $bdf ]] && "${nobody[@]}" test -x "$TOOL" -a ! -w "/sys/bus/pci/devices/$bdf/config"; then
-	refused 'a probe by nobody' 3 "^nosnoop: $bdf can be probed by root alone" "${nobody[@]}" "$TOOL" list --probe -D "$bdf"
+if [[ $bdf ]] && "${NOBODY[@]}" test -x "$TOOL" -a ! -w "/sys/bus/pci/devices/$bdf/config"; then
+	refused 'a probe by nobody' 3 "^nosnoop: $bdf can be probed by root alone" "${NOBODY[@]}" "$TOOL" list --probe -D "$bdf"
 else
 	skip 'a probe by nobody' 'no PCI function here that nobody may not write to'
 fi

@@ -249,14 +249,15 @@ refused 'a recording of itself' 2 '--record would overwrite' \
 	"$TOOL" -b --replay "$TMP/own" --record "$TMP/own"
 ok 'which is left as it was' cmp "$REC" "$TMP/own"
 
-if ((EUID)); then
+if "${NOBODY[@]}" test -x "$TOOL"; then
 	: >"$TMP/secret"
 	chmod 0 "$TMP/secret"
-	refused 'a recording that may not be read' 3 secret "$TOOL" -b --replay "$TMP/secret"
-	refused 'no privilege for a live source' 3 . "$TOOL" -b -n 1
+	refused 'a recording that may not be read' 3 'secret cannot be opened: Permission denied' \
+		"${NOBODY[@]}" "$TOOL" -b --replay "$TMP/secret"
+	refused 'no privilege for a live source' 3 . "${NOBODY[@]}" "$TOOL" -b -n 1
 else
-	skip 'a recording that may not be read' 'root may read everything'
-	skip 'no privilege for a live source' 'root has it'
+	skip 'a recording that may not be read' 'the tool is where nobody may go'
+	skip 'no privilege for a live source' 'the tool is where nobody may go'
 fi
 
 runs "$TOOL" -n 1 --json --replay "$REC" --record "$TMP/copy"

@@ -35,6 +35,11 @@ until_true() {
 	done
 }
 
+# Before a command: without privilege.
+NOBODY=()
+# shellcheck disable=SC2034 # for the tests
+((EUID)) || NOBODY=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+
 # soon COMMAND [ARG]...: within two minutes, and in silence
 soon() {
 	until_true 120 "$@" >/dev/null 2>&1

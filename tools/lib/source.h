@@ -67,7 +67,7 @@ struct source {
 
 /*
  * Opens the recording cfg->replay.  0 or a negative errno after one sentence
- * on stderr: -EINVAL/-EBADMSG it cannot be read.
+ * on stderr: -EACCES it may not be read, -EINVAL/-EBADMSG it cannot be.
  */
 int source_open_replay(struct source **out, const struct source_config *cfg);
 

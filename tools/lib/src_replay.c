@@ -214,10 +214,11 @@ out_memory:
 int source_open_replay(struct source **out, const struct source_config *cfg)
 {
 	FILE *f = fopen(cfg->replay, "re");
+	int err = errno;
 
 	if (!f) {
-		log_err("the recording %s cannot be opened: %s", cfg->replay, strerror(errno));
-		return -EINVAL;
+		log_err("the recording %s cannot be opened: %s", cfg->replay, strerror(err));
+		return err == EACCES ? -EACCES : -EINVAL;
 	}
 	return source_open_stream(out, f, cfg->replay);
 }

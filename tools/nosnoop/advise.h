@@ -238,9 +238,9 @@ int side_watch_line(struct adv_side *s, const char *text, size_t len, char **err
 
 /*
  * A file, for reading; what is none, and might never end or begin, is refused unopened.
- * what: "the recording".  NULL after a sentence.
+ * what: "the recording".  0, or after a sentence -EACCES where it may not be read, else -EINVAL.
  */
-FILE *advise_open(const char *what, const char *path);
+int advise_open(FILE **f, const char *what, const char *path);
 
 int ab_read(struct adv_ab *ab, const char *path);
 int ab_parse(struct adv_ab *ab, const char *text, size_t len, char **error);

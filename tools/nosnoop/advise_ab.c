@@ -208,15 +208,16 @@ void ab_free(struct adv_ab *ab)
 
 int ab_read(struct adv_ab *ab, const char *path)
 {
-	FILE *f = advise_open("the file of policy-ab", path);
 	char *text = NULL, *error = NULL;
 	size_t len = 0;
-	int err = 0;
+	FILE *f;
+	int err;
 
 	memset(ab, 0, sizeof(*ab));
 	ab->path = path;
-	if (!f)
-		return -EINVAL;
+	err = advise_open(&f, "the file of policy-ab", path);
+	if (err)
+		return err;
 	text = malloc(FILE_MAX_BYTES + 1);
 	if (text)
 		len = fread(text, 1, FILE_MAX_BYTES + 1, f);

@@ -623,11 +623,11 @@ int side_watch_line(struct adv_side *s, const char *text, size_t len, char **err
 
 /* --- files ---------------------------------------------------------------- */
 
-FILE *advise_open(const char *what, const char *path)
+int advise_open(FILE **f, const char *what, const char *path)
 {
 	const char *is;
 	struct stat st;
-	FILE *f = NULL;
+	int err;
 
 	if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
 		is = S_ISDIR(st.st_mode)  ? "a directory" :
@@ -636,27 +636,30 @@ FILE *advise_open(const char *what, const char *path)
 					    "a device";
 		log_err("%s %s is %s, not a file: write what it should be into one", what, path,
 			is);
-		return NULL;
+		return -EINVAL;
 	}
-	f = fopen(path, "re");
-	if (!f)
-		log_err("%s %s cannot be opened: %s", what, path, strerror(errno));
-	return f;
+	*f = fopen(path, "re");
+	if (*f)
+		return 0;
+	err = errno;
+	log_err("%s %s cannot be opened: %s", what, path, strerror(err));
+	return err == EACCES ? -EACCES : -EINVAL;
 }
 
 typedef int (*line_cb)(void *ctx, const char *line, size_t len, unsigned long nr);
 
 static int each_line(const char *path, line_cb cb, void *ctx)
 {
-	FILE *f = advise_open("the recording", path);
 	unsigned long nr = 0;
 	char *line = NULL;
 	size_t cap = 0;
 	ssize_t n;
-	int err = 0;
+	FILE *f;
+	int err;
 
-	if (!f)
-		return -EINVAL;
+	err = advise_open(&f, "the recording", path);
+	if (err)
+		return err;
 	errno = 0;
 	while (!err && (n = getline(&line, &cap, f)) > 0) {
 		nr++;
