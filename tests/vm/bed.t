@@ -80,6 +80,10 @@ BUG: unable to handle page fault for address: ffffc90000a00000
 BUG: sleeping function called from invalid context at kernel/locking/mutex.c:580
 BUG: scheduling while atomic: swapper/0/0/0x00000002
 watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [kworker/0:1:10]
+NMI watchdog: Watchdog detected hard LOCKUP on cpu 27
+watchdog: Watchdog detected hard LOCKUP on cpu 3
+watchdog: CPU28: Watchdog detected hard LOCKUP on cpu 28
+CPU1: Watchdog detected hard LOCKUP on cpu 1
 UBSAN: array-index-out-of-bounds in drivers/vfio/pci/vfio_pci_config.c:1:2
 kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
 kernel BUG at mm/slub.c:312!
@@ -96,6 +100,8 @@ This is not a bug
 Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on, data leaks possible via Spectre v2
 rcu: INFO: something else
 debug: BUGs are reported as BUG: lines
+NMI watchdog: Enabled. Permanently consumes one hw-PMU counter.
+watchdog: Delayed init of the lockup detector failed: -19
 Warning: unable to open an initial console.
 WARNING: Support for unprivileged eBPF will be removed
 DMAR: No RMRR found
