@@ -185,22 +185,30 @@ static void test_table(void **state)
 {
 	(void)state;
 	assert_table("web", "name     pid   time flag\nweb        7      -    -\n");
-	assert_table("longer-name", "name     pid   time flag\nlonger     7      -    -\n");
+	/* What is cut says so; what just fits is not cut. */
+	assert_table("longer", "name     pid   time flag\nlonger     7      -    -\n");
+	assert_table("longer-name", "name     pid   time flag\nlonge+     7      -    -\n");
 	/* Columns are counted, not bytes. */
 	assert_table("b\303\274cher",
 		     "name     pid   time flag\nb\303\274cher     7      -    -\n");
 	assert_table("b\303\274cherei",
-		     "name     pid   time flag\nb\303\274cher     7      -    -\n");
+		     "name     pid   time flag\nb\303\274che+     7      -    -\n");
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))
 		skip();
 	assert_table("b\303\274cher",
 		     "name     pid   time flag\nb\303\274cher     7      -    -\n");
-	/* two columns each: the third would end behind the sixth, the fourth does not fit */
-	assert_table("\xe4\xbb\xae\xe6\x83\xb3\xe6\xa9\x9f\xe6\xa2\xb0",
+	/* Two columns each: three just fit; of four, the third would leave no room for the mark. */
+	assert_table("\xe4\xbb\xae\xe6\x83\xb3\xe6\xa9\x9f",
 		     "name     pid   time flag\n"
 		     "\xe4\xbb\xae\xe6\x83\xb3\xe6\xa9\x9f     7      -    -\n");
+	assert_table("\xe4\xbb\xae\xe6\x83\xb3\xe6\xa9\x9f\xe6\xa2\xb0",
+		     "name     pid   time flag\n"
+		     "\xe4\xbb\xae\xe6\x83\xb3+      7      -    -\n");
 	assert_table("a\xe4\xbb\xae\xe6\x83\xb3\xe6\xa9\x9f",
-		     "name     pid   time flag\na\xe4\xbb\xae\xe6\x83\xb3      7      -    -\n");
+		     "name     pid   time flag\na\xe4\xbb\xae\xe6\x83\xb3+     7      -    -\n");
+	/* A mark on the last letter that fits takes no column. */
+	assert_table("longer\xcc\x81",
+		     "name     pid   time flag\nlonger\xcc\x81     7      -    -\n");
 	setlocale(LC_CTYPE, "C");
 }
 

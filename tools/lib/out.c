@@ -287,10 +287,11 @@ static void pad(FILE *f, int n)
 		fwrite_unlocked(blanks, 1, n < len ? n : len, f);
 }
 
+/* What is cut ends with a mark: two names may begin alike. */
 static void put_left(FILE *f, const char *s, int width, bool last)
 {
-	const char *end = s;
-	int used = 0, columns;
+	const char *end = s, *cut = s;
+	int used = 0, used_cut = 0, columns;
 
 	/* The last column has the rest of the line. */
 	if (last) {
@@ -300,10 +301,18 @@ static void put_left(FILE *f, const char *s, int width, bool last)
 	while (*end) {
 		size_t len = char_len(end, &columns);
 
-		if (used + columns > width)
-			break;
+		if (used + columns > width) {
+			fwrite_unlocked(s, 1, cut - s, f);
+			fputc_unlocked('+', f);
+			pad(f, width - used_cut - 1);
+			return;
+		}
 		used += columns;
 		end += len;
+		if (used < width) {
+			cut = end;
+			used_cut = used;
+		}
 	}
 	fwrite_unlocked(s, 1, end - s, f);
 	pad(f, width - used);
