@@ -165,6 +165,41 @@ static void test_destroyed_vcpu(void **state)
 	vm_table_free(t);
 }
 
+/* Between two readings a VM is called what the next one will call it, also when its process is gone by then. */
+static void test_name_of_young_vm(void **state)
+{
+	const struct wb_vm_val val = { .tgid = 100, .comm = "qemu", .id = "100-7" };
+	const struct wb_vm_val other = { .tgid = 101, .comm = "\033[2J", .id = "101-7" };
+	struct vm_state *s;
+	struct vm_table *t;
+	struct wb_vm vm = {};
+	char full[PATH_MAX];
+
+	put_link(*state, "1/ns", "pid", INIT_PIDNS);
+	put_process(*state, "100", "5000");
+	put(*state, "100", "cgroup",
+	    "0::/machine.slice/machine-qemu\\x2d3\\x2dweb01.scope/emulator\n");
+	t = vm_table_new(*state);
+	assert_non_null(t);
+	vm_table_begin(t);
+	s = vm_table_add(t, 1, &val);
+	assert_non_null(s);
+	assert_string_equal(vm_table_vm_name(t, s), "web01");
+	full_path(full, *state, "100", NULL);
+	rmtree(full);
+	vm_table_begin(t);
+	vm_table_begin(t);
+	assert_string_equal(vm_table_vm_name(t, s), "web01");
+	s->val.dead = true;
+	assert_int_equal(vm_table_identify(t, s, &vm, 1), 0);
+	assert_string_equal(vm.name, "web01");
+	free(vm.name);
+	s = vm_table_add(t, 2, &other);
+	assert_non_null(s);
+	assert_string_equal(vm_table_vm_name(t, s), "\xef\xbf\xbd[2J");
+	vm_table_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +208,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_process_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_process_foreign, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_destroyed_vcpu, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_name_of_young_vm, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

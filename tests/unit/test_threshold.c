@@ -26,7 +26,7 @@ static struct source_outlier outlier(uint64_t time_ns)
 		.vm_key = 7,
 		.pid = 2101,
 		.id = "2101-14",
-		.comm = "qemu",
+		.name = "qemu",
 		.vcpu_id = 3,
 		.ns = 1234567,
 		.cpus = 2,
@@ -45,12 +45,11 @@ static void test_line(void **state)
 			    "VM 2101-14 (qemu) vCPU 3 1234567 ns 2 CPUs");
 	o.id[0] = '\0';
 	o.cpus = 0;
-	memcpy(o.comm, "\033[2J\t\xff", 7);
+	o.name = NULL;
 	o.time_ns = 6 * SEC;
 	assert_string_equal(threshold_line(&t, &o, &frame, buf, sizeof(buf)),
 			    "2025-01-15T12:00:01.000000Z long flush: "
-			    "VM 2101 (?[2J?"
-			    "?) vCPU 3 1234567 ns - CPUs");
+			    "VM 2101 (?) vCPU 3 1234567 ns - CPUs");
 	/* Before the first frame the clocks are asked. */
 	assert_non_null(threshold_line(&t, &o, NULL, buf, sizeof(buf)));
 	assert_non_null(strstr(buf, "Z long flush: VM 2101 "));
@@ -72,6 +71,11 @@ static void test_names_the_vm(void **state)
 	snapshot_sort(s);
 	assert_non_null(threshold_line(&t, &o, &f, buf, sizeof(buf)));
 	assert_non_null(strstr(buf, "VM 2101-14 (web01) vCPU 3"));
+	/* It is younger than the frame. */
+	o.vm_key = 8;
+	o.name = "web02";
+	assert_non_null(threshold_line(&t, &o, &f, buf, sizeof(buf)));
+	assert_non_null(strstr(buf, "VM 2101-14 (web02) vCPU 3"));
 	snapshot_free(s);
 }
 

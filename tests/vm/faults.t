@@ -114,6 +114,44 @@ test_one_capability() {
 		'.source == "fentry" and .sum.total.exits == 300 and .lost.total == 0'
 }
 
+# scope NAME COMMAND...: as libvirt's and systemd's VMs run, in a control group of that name
+scope() {
+	local dir="/run/cgroups/machine-qemu\\x2d3\\x2d$1.scope"
+
+	mkdir -p /run/cgroups
+	mountpoint -q /run/cgroups || mount -t cgroup2 cgroup2 /run/cgroups
+	mkdir -p "$dir"
+	bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$dir" "${@:2}"
+}
+
+# long_flushes NAME: reports those of VMs that -g NAME selects; in long intervals
+long_flushes() {
+	"$WBINVDTOP" -b -d 10 --threshold 1 -g "$1" >"$TMP/long-$1" 2>&1 &
+	MONITORS+=("long-$1:$!")
+}
+
+# A VM that no reading has met yet is chosen and named as the next one will name it.
+test_threshold_name() {
+	local m
+
+	long_flushes web01
+	long_flushes wbinvdbench
+	soon test -s "$TMP/long-web01" -a -s "$TMP/long-wbinvdbench"
+	scope web01 "$BENCH" -n 5 --vfio "${BDF[0]}" >"$TMP/bench" 2>&1 || fail "web01 runs" "$(<"$TMP/bench")"
+	soon reported 'long flush' web01
+	for m in "${MONITORS[@]}"; do
+		kill -TERM "${m#*:}"
+		wait "${m#*:}"
+	done
+	MONITORS=()
+	is "--threshold: each flush of a VM that is younger than the last reading, by -g and its name" \
+		"$(grep -c 'long flush: VM .* (web01) vCPU 0 ' "$TMP/long-web01")" 5
+	ok "--threshold: the table has that name" grep -qE '^ +[0-9]+ (\(ended\) )?web01 ' "$TMP/long-web01"
+	unlike "--threshold: no flush by the command of a VM that has a name" "$(<"$TMP/long-wbinvdbench")" 'long flush'
+}
+
+reported() { (($(grep -c "$1" "$TMP/long-$2") >= 5)); }
+
 # A VM is killed between two readings.
 test_killed() {
 	local pid id
@@ -335,6 +373,7 @@ inside() {
 	devices || exit
 	test_one_capability
 	test_refused_source
+	test_threshold_name
 	test_killed
 	test_idle_vm
 	test_foreign_namespace

@@ -29,7 +29,7 @@ struct source_outlier {
 	uint64_t vm_key;
 	pid_t pid;
 	char id[WB_ID_LEN]; /* "" where unknown */
-	char comm[WB_COMM_LEN];
+	const char *name;   /* as in the table of VMs; NULL where unknown */
 	uint32_t vcpu_id;
 	uint64_t ns;
 	uint32_t cpus; /* 0: unknown */
@@ -49,7 +49,7 @@ struct source_ops {
 	 * none yet.  Both are NULL where there never is any.
 	 */
 	int (*poll_fd)(struct source *src);
-	/* Hands over outliers that have come since; cb may be NULL. */
+	/* Hands over outliers that have come since, each valid during the call; cb may be NULL. */
 	int (*poll_events)(struct source *src,
 			   void (*cb)(void *ctx, const struct source_outlier *o), void *ctx);
 	void (*close)(struct source *src);

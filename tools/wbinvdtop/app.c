@@ -22,10 +22,9 @@ static void put_line(struct app *app, const char *line)
 static void outlier(void *ctx, const struct source_outlier *o)
 {
 	struct app *app = ctx;
-	char buf[512], comm[WB_COMM_LEN + 1];
+	char buf[512];
 
-	snprintf(comm, sizeof(comm), "%.*s", WB_COMM_LEN, o->comm);
-	if (!model_shows(app->model, o->vm_key, o->pid, comm))
+	if (!model_shows(app->model, o->vm_key, o->pid, o->name ? o->name : ""))
 		return;
 	if (threshold_line(&app->threshold, o, app->frame, buf, sizeof(buf)))
 		put_line(app, buf);

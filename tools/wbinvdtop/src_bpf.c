@@ -29,7 +29,7 @@ static int on_ring(void *ctx, void *data, size_t size)
 	struct bpf_source *b = ctx;
 	const struct wb_outlier *w = data;
 	struct source_outlier o = {};
-	const struct vm_state *s;
+	struct vm_state *s;
 
 	if (size < sizeof(*w) || !b->on_outlier)
 		return 0;
@@ -44,7 +44,7 @@ static int on_ring(void *ctx, void *data, size_t size)
 	if (s) {
 		o.pid = s->val.tgid;
 		memcpy(o.id, s->val.id, sizeof(o.id));
-		memcpy(o.comm, s->val.comm, sizeof(o.comm));
+		o.name = vm_table_vm_name(b->vms, s);
 	}
 	b->on_outlier(b->outlier_ctx, &o);
 	return 0;

@@ -31,21 +31,12 @@ static int64_t wall_of(const struct source_outlier *o, const struct frame *f)
 	       (int64_t)o->time_ns;
 }
 
-/* Any process may call itself anything; a terminal must not suffer from it. */
-static void put_comm(const char *comm, char *buf)
-{
-	int i;
-
-	for (i = 0; i < WB_COMM_LEN && comm[i]; i++)
-		buf[i] = comm[i] > ' ' && comm[i] <= '~' ? comm[i] : '?';
-	buf[i] = '\0';
-}
-
 char *threshold_line(struct threshold *t, const struct source_outlier *o, const struct frame *f,
 		     char *buf, size_t size)
 {
 	const struct wb_vm *vm = f ? snapshot_find_vm(f->cur, o->vm_key) : NULL;
-	char when[64], id[32], comm[WB_COMM_LEN + 1], cpus[16] = "-";
+	const char *name = vm ? vm->name : o->name;
+	char when[64], id[32], cpus[16] = "-";
 
 	/* They come from several CPUs, so a little out of order. */
 	if (!t->second_ns || (int64_t)(o->time_ns - t->second_ns) >= NSEC_PER_SEC) {
@@ -64,9 +55,8 @@ char *threshold_line(struct threshold *t, const struct source_outlier *o, const 
 		snprintf(id, sizeof(id), "%.*s", WB_ID_LEN, o->id);
 	else
 		snprintf(id, sizeof(id), "%d", o->pid);
-	put_comm(o->comm, comm);
 	snprintf(buf, size, "%s long flush: VM %s (%s) vCPU %" PRIu32 " %" PRIu64 " ns %s CPUs",
-		 when, id, vm ? vm->name : comm, o->vcpu_id, o->ns, cpus);
+		 when, id, name ? name : "?", o->vcpu_id, o->ns, cpus);
 	return buf;
 }
 

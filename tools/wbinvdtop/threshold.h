@@ -21,7 +21,8 @@ struct threshold {
 
 /*
  * The line for o, without a newline, or NULL when too many have come in this
- * second.  f names the VM (NULL: none yet) and tells the wall clock.  Returns buf.
+ * second.  f (NULL: none yet) names the VM where it has it, and tells the wall
+ * clock.  Returns buf.
  */
 char *threshold_line(struct threshold *t, const struct source_outlier *o, const struct frame *f,
 		     char *buf, size_t size);

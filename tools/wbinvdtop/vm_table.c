@@ -264,6 +264,18 @@ int vm_table_identify(struct vm_table *t, struct vm_state *s, struct wb_vm *vm, 
 	return 0;
 }
 
+const char *vm_table_vm_name(struct vm_table *t, struct vm_state *s)
+{
+	const char *name;
+
+	if (s->name)
+		return s->name;
+	/* Kept, as the process may be gone by the next reading; and looked up once, not for each event. */
+	name = vm_table_name(t, s->val.tgid, s->start, s->val.comm);
+	s->name = strdup(name);
+	return name;
+}
+
 const char *vm_table_name(struct vm_table *t, pid_t pid, uint64_t start, const char *comm)
 {
 	return vmname_get(t->names, pid, start, comm);

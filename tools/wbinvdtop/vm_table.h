@@ -80,6 +80,12 @@ int vm_state_add_seen(struct vm_state *s, uint64_t serial, uint64_t ends_alone);
  */
 int vm_table_identify(struct vm_table *t, struct vm_state *s, struct wb_vm *vm, uint64_t now);
 
+/*
+ * The VM's name between two readings, as the next one will have it unless the
+ * process gets another meanwhile.  Valid until the next call of vm_table_begin().
+ */
+const char *vm_table_vm_name(struct vm_table *t, struct vm_state *s);
+
 /* Name of any process, valid until the next call of vm_table_begin(). */
 const char *vm_table_name(struct vm_table *t, pid_t pid, uint64_t start, const char *comm);
 
