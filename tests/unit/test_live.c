@@ -200,6 +200,33 @@ static void test_name_of_young_vm(void **state)
 	vm_table_free(t);
 }
 
+/* "-name" is a VM's name to a VM alone. */
+static void test_command(void **state)
+{
+	static const char cmdline[] = "find\0-name\0decoy";
+	char full[PATH_MAX], *name;
+	struct vm_table *t;
+	FILE *f;
+
+	put_link(*state, "1/ns", "pid", INIT_PIDNS);
+	put_process(*state, "100", "5000");
+	full_path(full, *state, "100", "cmdline");
+	f = fopen(full, "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(cmdline, sizeof(cmdline), 1, f), 1);
+	assert_int_equal(fclose(f), 0);
+	t = vm_table_new(*state);
+	assert_non_null(t);
+	assert_string_equal(vm_table_name(t, 100, 5000, "find"), "decoy");
+	name = vm_table_command(t, 100, "find");
+	assert_string_equal(name, "find");
+	free(name);
+	name = vm_table_command(t, 100, "\033[2J");
+	assert_string_equal(name, "\xef\xbf\xbd[2J");
+	free(name);
+	vm_table_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +236,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_process_foreign, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_destroyed_vcpu, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_name_of_young_vm, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_command, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,6 +152,25 @@ test_threshold_name() {
 
 reported() { (($(grep -c "$1" "$TMP/long-$2") >= 5)); }
 
+# "-name" among the arguments of what is no VM is not its name.
+test_task_name() {
+	local spinner pid hop
+
+	taskset -c 1 bash -c 'while :; do :; done' find -name decoy &
+	spinner=$!
+	monitor task --source fentry
+	"$BENCH" -n 500 --rate 200 --dirty 1 --vfio "${BDF[0]}" >"$TMP/bench" 2>&1 &
+	pid=$!
+	"$HELPERS/hop" $pid vcpu/0 0 1 &
+	hop=$!
+	wait $pid $hop
+	finish
+	kill $spinner
+	wait $spinner 2>/dev/null
+	judged is "victims: a task is named by its command, not by its arguments" 'task bash' "$TMP/task" \
+		"[.[].victims[] | select(.pid == $spinner) | \"\(.kind) \(.name)\"] | unique | join(\", \")" -s
+}
+
 # A VM is killed between two readings.
 test_killed() {
 	local pid id
@@ -374,6 +393,7 @@ inside() {
 	test_one_capability
 	test_refused_source
 	test_threshold_name
+	test_task_name
 	test_killed
 	test_idle_vm
 	test_foreign_namespace

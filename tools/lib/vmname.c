@@ -536,7 +536,7 @@ out:
 	return name;
 }
 
-static char *fallback_name(const struct vmname_cache *c, pid_t pid, const char *comm)
+char *vmname_fallback(const struct vmname_cache *c, pid_t pid, const char *comm)
 {
 	char *clean, *name = NULL;
 
@@ -589,7 +589,7 @@ const char *vmname_get(struct vmname_cache *c, pid_t pid, uint64_t start, const 
 	name = look_up(c, pid, start);
 	e->found = name;
 	if (!name)
-		name = fallback_name(c, pid, fallback);
+		name = vmname_fallback(c, pid, fallback);
 	if (name) {
 		free(e->name);
 		e->name = name;

@@ -65,6 +65,9 @@ void vmname_cache_free(struct vmname_cache *c);
  */
 const char *vmname_get(struct vmname_cache *c, pid_t pid, uint64_t start, const char *fallback);
 
+/* The fallback itself, malloc()ed; NULL: no memory. */
+char *vmname_fallback(const struct vmname_cache *c, pid_t pid, const char *comm);
+
 /*
  * A start in CLOCK_BOOTTIME nanoseconds (task_struct.start_boottime of the
  * thread group leader) as /proc/PID/stat shows it to us; 0 stays 0.

@@ -74,13 +74,19 @@ static int name_victim(struct bpf_source *b, struct wb_snapshot *s, struct wb_vi
 {
 	const char *id, *name = NULL;
 
-	if (v->kind == WB_VICTIM_IDLE)
-		name = "idle";
-	else if (key->vm)
+	switch (v->kind) {
+	case WB_VICTIM_IDLE:
+		v->name = strdup("idle");
+		break;
+	case WB_VICTIM_TASK:
+		v->name = vm_table_command(b->vms, key->tgid, val->comm);
+		break;
+	case WB_VICTIM_VM:
 		vm_of(b, s, key->vm, &id, &name);
-	if (!name)
-		name = vm_table_name(b->vms, key->tgid, v->start, val->comm);
-	v->name = strdup(name);
+		v->name =
+			strdup(name ? name : vm_table_name(b->vms, key->tgid, v->start, val->comm));
+		break;
+	}
 	if (!v->name)
 		return -ENOMEM;
 	if (v->culprit_kind != WB_CULPRIT_IS_VM)

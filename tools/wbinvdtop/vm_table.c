@@ -281,6 +281,11 @@ const char *vm_table_name(struct vm_table *t, pid_t pid, uint64_t start, const c
 	return vmname_get(t->names, pid, start, comm);
 }
 
+char *vm_table_command(const struct vm_table *t, pid_t pid, const char *comm)
+{
+	return vmname_fallback(t->names, pid, comm);
+}
+
 bool vm_table_process_gone(const struct vm_table *t, pid_t pid, uint64_t start)
 {
 	return !vmname_foreign(t->names) && proc_start_time(t->procfs, pid) != start;

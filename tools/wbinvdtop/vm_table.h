@@ -86,8 +86,11 @@ int vm_table_identify(struct vm_table *t, struct vm_state *s, struct wb_vm *vm, 
  */
 const char *vm_table_vm_name(struct vm_table *t, struct vm_state *s);
 
-/* Name of any process, valid until the next call of vm_table_begin(). */
+/* Name of a VM's process, valid until the next call of vm_table_begin(). */
 const char *vm_table_name(struct vm_table *t, pid_t pid, uint64_t start, const char *comm);
+
+/* What any process is called, malloc()ed: by its command, never by its arguments.  NULL: no memory. */
+char *vm_table_command(const struct vm_table *t, pid_t pid, const char *comm);
 
 /*
  * Whether the process that started then is gone, start as by vm_table_ticks();
