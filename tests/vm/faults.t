@@ -32,6 +32,8 @@ test_rights() {
 	refused "not root" 3 'needs root' as_nobody '' /run/wbinvdtop -b -n 1 -d 0.2
 	refused "not root, with CAP_BPF and CAP_PERFMON" 3 'needs root .CAP_SYS_ADMIN' \
 		as_nobody +bpf,+perfmon,+dac_read_search /run/wbinvdtop -b -n 1 -d 0.2
+	refused "root of a user namespace alone" 3 'needs root .CAP_SYS_ADMIN. of the initial user namespace' \
+		unshare -Ur /run/wbinvdtop -b -n 1 -d 0.2
 	refused "no BTF" 4 'carries no BTF' unshare -m bash -c \
 		'mkdir /run/empty && mount --bind /run/empty /sys/kernel/btf && exec "$@"' \
 		bash "$WBINVDTOP" -b -n 1 -d 0.2

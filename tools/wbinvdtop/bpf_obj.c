@@ -479,6 +479,17 @@ static bool privileged(void)
 	return caps >> CAP_SYS_ADMIN & 1;
 }
 
+/*
+ * Needs CAP_SYS_ADMIN of the initial user namespace, as finding kvm.ko's type
+ * information does; what is in CapEff may be of another one.
+ */
+static bool bpf_refused(void)
+{
+	__u32 id;
+
+	return bpf_btf_get_next_id(0, &id) && errno == EPERM;
+}
+
 static bool locked_down(void)
 {
 	FILE *f = fopen("/sys/kernel/security/lockdown", "re");
@@ -512,6 +523,10 @@ int bpf_obj_check(const struct source_config *cfg)
 	}
 	if (!privileged()) {
 		log_err("watching KVM with BPF programs needs root (CAP_SYS_ADMIN)");
+		return -EPERM;
+	}
+	if (bpf_refused()) {
+		log_err("the kernel refuses bpf() here: watching KVM with BPF programs needs root (CAP_SYS_ADMIN) of the initial user namespace, outside of containers");
 		return -EPERM;
 	}
 	if (access("/sys/kernel/btf/vmlinux", R_OK)) {
