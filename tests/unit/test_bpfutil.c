@@ -72,13 +72,32 @@ static void test_attach(void **state)
 			    "prog 'fe_begin': failed to attach: Operation not permitted");
 }
 
+/* libbpf's guess at EPERM is none of the reasons. */
+static void test_memlock(void **state)
+{
+	(void)state;
+	bpfutil_begin();
+	say(LIBBPF_WARN,
+	    "libbpf: prog 'fe_begin': BPF program load failed: Operation not permitted\n");
+	say(LIBBPF_WARN,
+	    "libbpf: permission error while running as root; try raising 'ulimit -l'? current value: %s\n",
+	    "8.0 MiB");
+	say(LIBBPF_WARN, "libbpf: prog 'fe_begin': failed to load: -1\n");
+	assert_string_equal(bpfutil_why(-EPERM),
+			    "prog 'fe_begin': BPF program load failed: Operation not permitted");
+	bpfutil_begin();
+	say(LIBBPF_WARN,
+	    "libbpf: Error in %s():%s(%d). Couldn't load trivial BPF program. Make sure your kernel supports BPF (CONFIG_BPF_SYSCALL=y) and/or that RLIMIT_MEMLOCK is set to big enough value.\n",
+	    "bpf_object__probe_loading", "Operation not permitted", 1);
+	assert_string_equal(bpfutil_why(-EPERM), "Operation not permitted");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nothing_said),
-		cmocka_unit_test(test_symbol),
-		cmocka_unit_test(test_verifier),
-		cmocka_unit_test(test_attach),
+		cmocka_unit_test(test_nothing_said), cmocka_unit_test(test_symbol),
+		cmocka_unit_test(test_verifier),     cmocka_unit_test(test_attach),
+		cmocka_unit_test(test_memlock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,6 +92,8 @@ test_refused_source() {
 	finish
 	last_ok "no ftrace: the next source that works" ladder \
 		'.source == "exit" and .sum.total.exits == 1000 and .lost.total == 0'
+	last_ok "no ftrace: what was refused is named, and what is used" ladder \
+		'.notice | test("^fentry refused: .*; kprobe refused: .*; using exit instead$")'
 	last_ok "no ftrace: what it cannot know is null" ladder \
 		'.sum.total | .flushes == null and .skips == null and .cpus_flushed == null and .p50_ns > 0'
 	soon explained
@@ -130,6 +132,17 @@ scope() {
 long_flushes() {
 	"$WBINVDTOP" -b -d 10 --threshold 1 -g "$1" >"$TMP/long-$1" 2>&1 &
 	MONITORS+=("long-$1:$!")
+}
+
+# Programs on trampolines are forbidden, and no others.
+test_forbidden_source() {
+	refused "fentry forbidden: --source fentry" 4 \
+		"^wbinvdtop: this kernel lets no source attach: fentry refused: prog '[a-z_]+': BPF program load failed: Operation not permitted\$" \
+		"$HELPERS/notrampoline" "$WBINVDTOP" -b -n 1 -d 0.2 --source fentry
+	"$HELPERS/notrampoline" "$WBINVDTOP" --json -n 1 -d 0.2 >"$OUT"
+	judged like "fentry forbidden: the next source, and why" \
+		"^kprobe fentry refused: prog '[a-z_]+': BPF program load failed: Operation not permitted; using kprobe instead\$" \
+		"$OUT" '"\(.source) \(.notice)"'
 }
 
 # A VM that no reading has met yet is chosen and named as the next one will name it.
@@ -394,6 +407,7 @@ inside() {
 	devices || exit
 	test_one_capability
 	test_refused_source
+	test_forbidden_source
 	test_threshold_name
 	test_task_name
 	test_killed
@@ -414,5 +428,6 @@ inside() {
 kernel=${FAULT_KERNEL:-stock-6.12}
 helper hop || exit
 helper several || exit
+helper notrampoline || exit
 all_of "$kernel" faults -k "$kernel" -c 2 --tcg single --no-kvm --snoop-control off --device e1000e
 done_testing

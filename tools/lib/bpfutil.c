@@ -12,14 +12,19 @@
 /* The last line that says more than that something failed; "": none. */
 static char telling[192];
 
-/* What libbpf and the verifier write after the line that says why, or around it. */
+/*
+ * What libbpf and the verifier write after the line that says why, or around it;
+ * and libbpf's guess at EPERM, the limit of locked memory, to which BPF has not
+ * been held since Linux 5.11.
+ */
 static bool says_why(const char *line)
 {
 	static const char *const others[] = {
 		"failed to load object", "failed to load BPF skeleton",
 		": failed to load: ",	 "-- BEGIN PROG LOAD LOG --",
 		"-- END PROG LOAD LOG",	 "verification time ",
-		"stack depth ",
+		"stack depth ",		 "permission error while running as root",
+		"RLIMIT_MEMLOCK",
 	};
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {

@@ -540,13 +540,25 @@ int bpf_obj_check(const struct source_config *cfg)
 	return 0;
 }
 
-/* Adds "fentry: Operation not permitted" to the notice. */
+/* Adds "fentry refused: Operation not permitted" to the notice. */
 static void note_refusal(char **notice, const struct rung *r, int err)
 {
 	char *old = *notice;
 
 	if (asprintf(notice, "%s%s%s refused: %s", old ? old : "", old ? "; " : "", r->name,
 		     explain(err)) < 0)
+		*notice = NULL;
+	free(old);
+}
+
+/* What is used in place of what was refused. */
+static void note_instead(char **notice, const struct rung *r)
+{
+	char *old = *notice;
+
+	if (!old)
+		return;
+	if (asprintf(notice, "%s; using %s instead", old, r->name) < 0)
 		*notice = NULL;
 	free(old);
 }
@@ -577,6 +589,7 @@ int bpf_obj_open(struct bpf_obj **out, const struct source_config *cfg, const ch
 		}
 		err = try_beside(out, cfg, r);
 		if (!err) {
+			note_instead(&notice, r);
 			(*out)->notice = notice;
 			/* Type information of the whole kernel has just been freed. */
 			malloc_trim(0);
