@@ -41,7 +41,7 @@ enum out_unit {
 };
 
 #define OUT_IN_TABLE (1u << 0) /* a default column of the table */
-#define OUT_LEFT     (1u << 1) /* left aligned; what is cut at the column's end ends with '+' */
+#define OUT_LEFT     (1u << 1) /* left aligned; a table of text marks what it cuts with a + */
 #define OUT_DERIVED  (1u << 2) /* computed from others: in JSON and CSV only when asked for */
 
 struct out_field {

@@ -218,7 +218,7 @@ int source_open_replay(struct source **out, const struct source_config *cfg)
 
 	if (!f) {
 		log_err("the recording %s cannot be opened: %s", cfg->replay, strerror(err));
-		return err == EACCES ? -EACCES : -EINVAL;
+		return err == EACCES || err == EPERM ? -EACCES : -EINVAL;
 	}
 	return source_open_stream(out, f, cfg->replay);
 }

@@ -643,7 +643,7 @@ int advise_open(FILE **f, const char *what, const char *path)
 		return 0;
 	err = errno;
 	log_err("%s %s cannot be opened: %s", what, path, strerror(err));
-	return err == EACCES ? -EACCES : -EINVAL;
+	return err == EACCES || err == EPERM ? -EACCES : -EINVAL;
 }
 
 typedef int (*line_cb)(void *ctx, const char *line, size_t len, unsigned long nr);
