@@ -210,7 +210,7 @@ test_idle_vm() {
 	local pid other forger
 
 	mkdir -m 777 /run/forged
-	setpriv --reuid 65534 --regid 65534 --clear-groups bash -c \
+	"${NOBODY[@]}" bash -c \
 		'cd /run/forged && mkfifo kvm-vm kvm-vcpu:0 && exec sleep 3600 3<>kvm-vm 4<>kvm-vcpu:0' &
 	forger=$!
 	"$BENCH" -n 50 --start-delay 3600 --vfio "${BDF[0]}" >"$TMP/idle.out" 2>&1 &

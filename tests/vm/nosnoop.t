@@ -85,10 +85,10 @@ inside() {
 	judged is 'watch: what a VFIO driver has' "$nic" "$OUT" 'map([.functions[].bdf] | join(" ")) | unique[]' -s
 	judged is 'watch: what this CPU cannot count is not 0' '["none",[]]' "$OUT" \
 		'map([.requests.coverage, .requests.sockets]) | unique[]' -s -c
-	refused 'without root: no probe' 3 'by root alone' setpriv --reuid 65534 --regid 65534 --clear-groups \
+	refused 'without root: no probe' 3 'by root alone' "${NOBODY[@]}" \
 		"$NOSNOOP" list --probe -D "$nic"
 	# nobody is no root: 64 bytes, and that is said.
-	runs setpriv --reuid 65534 --regid 65534 --clear-groups "$NOSNOOP" list --json -D "$root"
+	runs "${NOBODY[@]}" "$NOSNOOP" list --json -D "$root"
 	judged like 'without root: said' 'first 64 bytes.*root' "$OUT" '.functions[0].no_snoop_why'
 	done_testing
 }
